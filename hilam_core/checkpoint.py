@@ -1,7 +1,8 @@
 """Checkpoints: a folder with `model.safetensors` and `card.json`, what made it and what it needs.
 
 The card is a JSON object: `format`, `kind` ("lam", "skills" or "policy"), `config`, `data`, `parents`
-(content hashes of the checkpoints it descends from), `seed`, `commit`, `command`, `metrics`, `weights_sha256`.
+(content hashes of the checkpoints it descends from), `seed`, `commit`, `command`, `metrics`,
+`weights_sha256`.
 """
 
 from __future__ import annotations
@@ -42,12 +43,16 @@ def checkpoint_hash(folder: Path | str) -> str:
     return file_hash(weights)
 
 
-def save_checkpoint(folder: Path | str, model_state: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Path:
+def save_checkpoint(
+    folder: Path | str, model_state: Mapping[str, torch.Tensor], card: Mapping[str, Any]
+) -> Path:
     """Write weights, then the card that names their hash; each file appears whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights, partial = folder / WEIGHTS, folder / f"{WEIGHTS}.{os.getpid()}.tmp"
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in model_state.items()}, partial)
+    save_file(
+        {name: value.detach().cpu().contiguous().clone() for name, value in model_state.items()}, partial
+    )
     os.replace(partial, weights)
     card = {"format": FORMAT, **card, "weights_sha256": file_hash(weights)}
     write_json(folder / CARD, card)

@@ -1,0 +1,120 @@
+"""From a camera and an arm to what a policy reads: the one preprocessing of training, evaluation and
+robot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+DOWNWARD = np.diag(
+    [1.0, -1.0, -1.0]
+)  # orientation of a gripper that points straight down, in the world frame
+PROPRIO_DIM = 8
+
+
+class ObservationError(ValueError):
+    """An observation that does not fit what the policy was made for. The message is one line."""
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """What a policy must be shown: camera names in order, side of the square images in pixels, length of
+    proprioception."""
+
+    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    image_size: int = 128
+    proprio_dim: int = PROPRIO_DIM
+
+
+@dataclass(frozen=True)
+class RawObservation:
+    """One instant as the robot reports it: upright RGB uint8 [H, W, 3] per camera, pose in the world frame
+    (m, xyzw), two fingers (m)."""
+
+    images: Mapping[str, np.ndarray]
+    ee_pos: np.ndarray
+    ee_quat: np.ndarray
+    gripper_qpos: np.ndarray
+
+    @classmethod
+    def from_env(cls, obs: Mapping[str, Any]) -> RawObservation:
+        """From the observation dictionary of LiberoEnv."""
+        images = {name: value for name, value in obs.items() if getattr(value, "ndim", 0) == 3}
+        try:
+            return cls(images, obs["ee_pos"], obs["ee_quat"], obs["gripper_qpos"])
+        except KeyError as error:
+            raise ObservationError(f"observation lacks {error}; it has {sorted(obs)}") from None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a policy reads: uint8 [S, S, 3] per camera and float32 [8] proprioception."""
+
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+    proprio: np.ndarray = field(default_factory=lambda: np.zeros(PROPRIO_DIM, np.float32))
+
+
+def proprioception(ee_pos: np.ndarray, ee_quat: np.ndarray, gripper_qpos: np.ndarray) -> np.ndarray:
+    """Proprioceptive vector float32 [..., 8]: position (m), rotation vector from straight down (rad), two
+    fingers (m).
+
+    Args are [..., 3] m, [..., 4] xyzw and [..., 2] m. Measuring rotation from the downward pose keeps it
+    near zero, where a
+    raw axis-angle would jump between pi and -pi.
+    """
+    position, quaternion, fingers = (np.asarray(a, np.float64) for a in (ee_pos, ee_quat, gripper_qpos))
+    x, y, z, w = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
+    # R(q) R_down^T is the product q * conj(q_down) with q_down = (1, 0, 0, 0): a half turn about x.
+    rotation = np.stack([-w, -z, y, x], axis=-1)
+    rotation = rotation * np.where(rotation[..., 3:] < 0, -1.0, 1.0)  # the shorter way round
+    sine = np.linalg.norm(rotation[..., :3], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, rotation[..., 3:])
+    scale = np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
+    return np.concatenate([position, rotation[..., :3] * scale, fingers], axis=-1).astype(np.float32)
+
+
+def prepare_image(image: np.ndarray, size: int) -> np.ndarray:
+    """Crop to the central square and resize an RGB uint8 [H, W, 3] image to [size, size, 3]; the identity
+    at that size."""
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ObservationError(
+            f"image must be uint8 [height, width, 3], got {image.dtype} {list(image.shape)}"
+        )
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+    if side != size:
+        image = cv2.resize(
+            image, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+        )
+    return np.ascontiguousarray(image)
+
+
+def preprocess(raw: RawObservation, spec: ObservationSpec) -> Observation:
+    """One raw observation as the policy reads it.
+
+    Raises:
+        ObservationError: a camera is missing, an image is not uint8 RGB, or the arm's state is not finite
+        or mis-shaped.
+    """
+    missing = [name for name in spec.cameras if name not in raw.images]
+    if missing:
+        raise ObservationError(f"camera {missing[0]!r} is missing; the observation has {sorted(raw.images)}")
+    for name, value, length in (
+        ("ee_pos", raw.ee_pos, 3),
+        ("ee_quat", raw.ee_quat, 4),
+        ("gripper_qpos", raw.gripper_qpos, 2),
+    ):
+        value = np.asarray(value)
+        if value.shape != (length,) or not np.isfinite(value).all():
+            raise ObservationError(f"{name} must be {length} finite numbers, got {value.tolist()}")
+    if not np.any(raw.ee_quat):
+        raise ObservationError("ee_quat must be a rotation, got [0, 0, 0, 0]")
+    images = {name: prepare_image(raw.images[name], spec.image_size) for name in spec.cameras}
+    return Observation(images, proprioception(raw.ee_pos, raw.ee_quat, raw.gripper_qpos))

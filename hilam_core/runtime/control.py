@@ -1,0 +1,174 @@
+"""The loop a robot runs: plan a skill now and then, act every control step.
+
+Step n uses the skill planned from the observation of step floor(n / plan_period) * plan_period, in one
+process and across
+processes alike, so that both give the same actions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
+from hilam_core.policy.instructions import embed_instruction
+from hilam_core.policy.policy import Policy
+
+
+class NonFiniteError(ValueError):
+    """A policy produced NaN or infinity: nothing may be sent to the arm."""
+
+
+@dataclass(frozen=True)
+class Skill:
+    """A latent skill z^h: float32 [D] (empty for a flat policy), its number in the episode, P(a new segment
+    begins here)."""
+
+    vector: np.ndarray
+    id: int
+    boundary_probability: float
+
+
+class TemporalAggregation:
+    """Exponential average of what the overlapping action chunks say about this step; the oldest weighs
+    most."""
+
+    def __init__(self, chunk: int, decay: float = 0.1):
+        self.weights = np.exp(-decay * np.arange(chunk))
+        self.chunks: deque[np.ndarray] = deque(maxlen=chunk)
+
+    def reset(self) -> None:
+        self.chunks.clear()
+
+    def __call__(self, chunk: np.ndarray) -> np.ndarray:
+        """Add the chunk [L, A] predicted now; returns this step's action [A]."""
+        self.chunks.append(np.asarray(chunk))
+        newest = len(self.chunks) - 1
+        votes = np.stack([past[newest - i] for i, past in enumerate(self.chunks)])
+        weights = self.weights[: len(votes)]
+        return (weights[:, None] * votes).sum(0) / weights.sum()
+
+
+class _Conditioned:
+    """A policy level told which instruction to follow."""
+
+    def __init__(self, policy: Policy):
+        self.policy = policy
+        self.device = policy.low.positions.device
+        self.language: torch.Tensor | None = None
+
+    def reset(self, instruction: str) -> None:
+        """Begin an episode."""
+        self.language = torch.from_numpy(embed_instruction(instruction))[None].to(self.device)
+
+    def inputs(self, obs: Observation) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+        """An observation as a batch of one: images, proprioception, language."""
+        if self.language is None:
+            raise RuntimeError("reset(instruction) begins an episode, and comes first")
+        size = self.policy.spec.image_size
+        for name in self.policy.spec.cameras:
+            if name not in obs.images or obs.images[name].shape != (size, size, 3):
+                found = {camera: image.shape for camera, image in obs.images.items()}
+                raise ObservationError(
+                    f"the policy reads {name!r} [{size}, {size}, 3]; the observation has {found}"
+                )
+        images = {
+            name: torch.from_numpy(np.ascontiguousarray(obs.images[name]))[None].to(self.device)
+            for name in self.policy.spec.cameras
+        }
+        return (
+            images,
+            torch.from_numpy(np.asarray(obs.proprio, np.float32))[None].to(self.device),
+            self.language,
+        )
+
+
+class SkillPlanner(_Conditioned):
+    """pi^h on a robot."""
+
+    def __init__(self, policy: Policy):
+        super().__init__(policy)
+        self.next_id = 0
+
+    def reset(self, instruction: str) -> None:
+        """Begin an episode; skills are numbered from 0 again."""
+        super().reset(instruction)
+        self.next_id = 0
+
+    @torch.inference_mode()
+    def plan(self, obs: Observation) -> Skill:
+        """The skill to follow from this observation on.
+
+        Raises:
+            NonFiniteError: the network gave NaN or infinity.
+        """
+        vector, boundary = np.zeros(0, np.float32), 1.0
+        if self.policy.high is not None:
+            skill, probability = self.policy.plan(*self.inputs(obs))
+            vector, boundary = skill[0].cpu().numpy().astype(np.float32), float(probability[0])
+        if not (np.isfinite(vector).all() and np.isfinite(boundary)):
+            raise NonFiniteError(
+                f"skill {self.next_id} is not finite; the checkpoint or its input is damaged"
+            )
+        self.next_id += 1
+        return Skill(vector, self.next_id - 1, boundary)
+
+
+class ActionExecutor(_Conditioned):
+    """pi^l on a robot: one action a control step, averaged over overlapping chunks."""
+
+    def __init__(self, policy: Policy, decay: float = 0.1):
+        super().__init__(policy)
+        self.aggregation = TemporalAggregation(policy.low.config.chunk, decay)
+
+    def reset(self, instruction: str) -> None:
+        """Begin an episode; earlier chunks are forgotten."""
+        super().reset(instruction)
+        self.aggregation.reset()
+
+    @torch.inference_mode()
+    def act(self, obs: Observation, skill: Skill) -> np.ndarray:
+        """The action float32 [7] in [-1, 1] for this observation.
+
+        Raises:
+            NonFiniteError: the network gave NaN or infinity.
+        """
+        dim = self.policy.skill_dim
+        if np.shape(skill.vector) != (dim,):
+            raise ObservationError(f"the policy reads skills of length {dim}, got {np.shape(skill.vector)}")
+        vector = torch.from_numpy(np.asarray(skill.vector, np.float32))[None].to(self.device) if dim else None
+        chunk = self.policy.act(*self.inputs(obs), vector)[0].cpu().numpy()
+        if not np.isfinite(chunk).all():
+            raise NonFiniteError("the action is not finite; the checkpoint or its input is damaged")
+        return np.clip(self.aggregation(chunk), -1.0, 1.0).astype(np.float32)
+
+
+class PolicyRunner:
+    """A whole policy in one process: observation in, action out."""
+
+    def __init__(self, policy: Policy):
+        self.policy = policy
+        self.planner, self.executor = SkillPlanner(policy), ActionExecutor(policy)
+        self.steps = 0
+        self.skill: Skill | None = None
+
+    def reset(self, instruction: str) -> None:
+        """Begin an episode."""
+        self.planner.reset(instruction)
+        self.executor.reset(instruction)
+        self.steps, self.skill = 0, None
+
+    def act(self, raw: RawObservation | Mapping[str, Any]) -> np.ndarray:
+        """The action float32 [7] for a raw observation (or LiberoEnv's dictionary)."""
+        if not isinstance(raw, RawObservation):
+            raw = RawObservation.from_env(raw)
+        obs = preprocess(raw, self.policy.spec)
+        if self.skill is None or self.steps % self.policy.plan_period == 0:
+            self.skill = self.planner.plan(obs)
+        self.steps += 1
+        return self.executor.act(obs, self.skill)
