@@ -1,0 +1,27 @@
+"""What every program in `training/` starts with: a dataclass as command line, errors in one line."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from hilam_core.checkpoint import CheckpointError
+from hilam_core.errors import HilamError
+
+
+def run_program(main: Callable[[Any], None], config_type: type, *more_errors: type[Exception]) -> None:
+    """Parse the command line into `config_type` and call `main`; user-facing errors become one line and exit
+    code 1."""
+    if not dataclasses.is_dataclass(config_type):
+        raise TypeError(f"{config_type} is not a dataclass")
+    config = tyro.cli(config_type, description=sys.modules[main.__module__].__doc__)
+    user_errors: tuple[type[Exception], ...] = (HilamError, CheckpointError, *more_errors)
+    try:
+        main(config)
+    except user_errors as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
