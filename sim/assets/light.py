@@ -8,9 +8,9 @@ import re
 import xml.etree.ElementTree as ET
 
 _ROBOT = re.compile(r"(robot|gripper)\d+_")
-_WHITE, _GREY, _DARK = "0.93 0.94 0.95 1", "0.62 0.64 0.66 1", "0.2 0.21 0.23 1"
+_WHITE, _GREY, _DARK = "0.93 0.94 0.95 1", "0.62 0.64 0.66 1", "0.34 0.35 0.37 1"
 _HIDDEN = "3"  # a geom group that is not drawn
-_COLOURS = {"link5": _WHITE, "link7": _GREY, "hand": _DARK, "finger": _GREY}
+_COLOURS = {"link5": _WHITE, "link7": _GREY, "hand": _DARK, "finger": _DARK}
 
 
 def lighten_robot(mjcf_xml: str) -> str:
