@@ -1,0 +1,144 @@
+"""What all nodes share: parameters, quality of service, health on /diagnostics, start and end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.task import Future
+
+from hilam_msgs.msg import Task
+from hilam_ros.timing import StageStats
+
+MODES = ("lockstep", "realtime")
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
+READY = "ready"
+
+
+class NodeError(RuntimeError):
+    """The node cannot go on; the message is one line for the user."""
+
+
+class StackNode(Node):
+    """A node of the stack: knows its mode and its task, reports its health.
+
+    Its status on /diagnostics says "ready" once its topics are matched on both sides and it has a task.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.mode = self.parameter("mode", "realtime", "lockstep: every observation is answered; realtime: the newest")
+        if self.mode not in MODES:
+            raise NodeError(f"mode '{self.mode}' is not one of {', '.join(MODES)}")
+        self.lockstep = self.mode == "lockstep"
+        self.task: Task | None = None
+        self.stats = StageStats()
+        self.counters: dict[str, int] = {}
+        self.problem = ""  # what is wrong now; empty: nothing
+        self.done = Future()  # set when this node's work is over
+        self._inputs: list[Subscription] = []
+        self._outputs: list[Publisher] = []
+        self._ticks = 0
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def parameter(self, name: str, default: Any, description: str) -> Any:
+        """Declare a parameter and return its value."""
+        return self.declare_parameter(name, default, ParameterDescriptor(description=description)).value
+
+    def newest_or_all(self) -> QoSProfile:
+        """Reliable; in real time only the newest message counts."""
+        return QoSProfile(depth=10 if self.lockstep else 1, reliability=ReliabilityPolicy.RELIABLE)
+
+    def sensor_qos(self) -> QoSProfile:
+        """For reading an arm's topics: best effort matches every driver; lockstep must not lose any."""
+        reliability = ReliabilityPolicy.RELIABLE if self.lockstep else ReliabilityPolicy.BEST_EFFORT
+        return QoSProfile(depth=10, reliability=reliability)
+
+    def follow_task(self) -> None:
+        """Keep `self.task` at the active task; `on_task` is called at each change."""
+        self._inputs.append(self.create_subscription(Task, "task", self._on_task, LATCHED))
+
+    def on_task(self) -> None:
+        """An episode began (`self.task` is set) or ended (None)."""
+
+    def watch(self, inputs: Sequence[Subscription] = (), outputs: Sequence[Publisher] = ()) -> None:
+        """Declare the topics this node cannot work without, and start reporting."""
+        self._inputs.extend(inputs)
+        self._outputs.extend(outputs)
+        self.create_timer(0.2, self._tick)
+
+    def waiting_for(self) -> list[str]:
+        """What this node still lacks before it can work."""
+        lacking = [f"a publisher of {i.topic_name}" for i in self._inputs if not self.count_publishers(i.topic_name)]
+        lacking += [f"a subscriber of {o.topic_name}" for o in self._outputs if not o.get_subscription_count()]
+        return lacking + (["a task"] if self.task is None else [])
+
+    def count(self, counter: str) -> None:
+        """Count an event for /diagnostics."""
+        self.counters[counter] = self.counters.get(counter, 0) + 1
+
+    def seconds(self) -> float:
+        """Now, in seconds of the node's clock."""
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def report(self) -> None:
+        """Publish this node's health now."""
+        waiting = self.waiting_for()
+        level = DiagnosticStatus.ERROR if self.problem else DiagnosticStatus.WARN if waiting else DiagnosticStatus.OK
+        message = self.problem or (f"waiting for {', '.join(waiting)}" if waiting else READY)
+        values = {"mode": self.mode, "episode": self.task.episode if self.task else "none"}
+        values |= self.stats.report(self.seconds()) | self.counters
+        status = DiagnosticStatus(level=level, name=self.get_name(), message=message)
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _on_task(self, task: Task) -> None:
+        self.task = task if task.active else None
+        self.stats = StageStats() if task.active else self.stats
+        self.on_task()
+        self.report()
+
+    def _tick(self) -> None:
+        """At 5 Hz until the work has begun, so that starting does not wait for it; then at 1 Hz."""
+        self._ticks += 1
+        if self.stats.count == 0 or self._ticks % 5 == 0:
+            self.report()
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """builtin_interfaces/Time -> integer nanoseconds."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def run_node(make: Callable[[], StackNode], prepare: Callable[[], object] = lambda: None) -> None:
+    """Run a node until it is done or told to stop: exit code 0; a NodeError is one line on stderr and exit code 1.
+
+    prepare: slow imports, done before ROS takes over the signal handlers so that Ctrl-C ends them at once.
+    """
+    node, code = None, 0
+    try:
+        prepare()
+        rclpy.init()
+        node = make()
+        rclpy.spin_until_future_complete(node, node.done)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except NodeError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = 1
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(code)

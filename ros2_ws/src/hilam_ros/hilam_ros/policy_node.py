@@ -1,0 +1,55 @@
+"""What the two nodes that run a policy share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hilam_core.observation import Observation as PolicyObservation
+from hilam_msgs.msg import Observation
+from hilam_ros.camera_ingest import image_array
+from hilam_ros.node import NodeError, StackNode
+
+
+class PolicyNode(StackNode):
+    """Loads the checkpoint; `self.policy` is ready when the constructor is done."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        path = self.parameter("policy", "", "folder of the policy checkpoint")
+        try:
+            self.policy = load_policy(path)
+        except (ValueError, OSError) as error:
+            raise NodeError(str(error)) from None
+
+    def blank_observation(self) -> PolicyObservation:
+        """Black images, to warm up the networks before the first step."""
+        size = self.policy.spec.image_size
+        images = {camera: np.zeros((size, size, 3), np.uint8) for camera in self.policy.spec.cameras}
+        return PolicyObservation(images, np.zeros(self.policy.spec.proprio_dim, np.float32))
+
+    def is_current(self, msg: Observation) -> bool:
+        """Whether an observation belongs to the task at hand."""
+        return self.task is not None and msg.episode == self.task.episode
+
+
+def load_policy(path: str) -> Any:
+    """The policy, on one thread: its layers are too small to gain from more."""
+    import torch
+
+    from hilam_core import runtime
+
+    torch.set_num_threads(1)
+    return runtime.load_policy(path)
+
+
+def import_policies() -> None:
+    """The slow imports."""
+    import hilam_core.runtime  # noqa: F401
+
+
+def policy_observation(msg: Observation) -> PolicyObservation:
+    """hilam_msgs/Observation -> what planner and executor read."""
+    images = {camera: image_array(image) for camera, image in zip(msg.cameras, msg.images, strict=True)}
+    return PolicyObservation(images, np.asarray(msg.proprio, np.float32))

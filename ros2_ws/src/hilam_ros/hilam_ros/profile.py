@@ -1,0 +1,80 @@
+"""Profiles (one parameter file per arm) and whether a checkpoint fits one. Read before any process starts; no ROS here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class ProfileError(ValueError):
+    """A profile or checkpoint that cannot be used. One line: what, which value, the choices."""
+
+
+def find_profile(name: str, folder: Path) -> Path:
+    """A profile by the name of a file in `folder`, or by path."""
+    for path in (folder / f"{name}.yaml", Path(name)):
+        if path.is_file():
+            return path
+    choices = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise ProfileError(f"unknown profile '{name}': choose from {choices}, or give a file")
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """The parameters that a profile gives every node."""
+    try:
+        content = yaml.safe_load(path.read_text())
+        return dict(content["/**"]["ros__parameters"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise ProfileError(f"profile '{path}' is not a parameter file with '/**: ros__parameters:': {problem}") from None
+
+
+def default_policy() -> Path:
+    """$HILAM_POLICY, else the checkpoint shipped beside the library."""
+    if folder := os.environ.get("HILAM_POLICY"):
+        return Path(folder)
+    library = importlib.util.find_spec("hilam_core")
+    if library is None or library.origin is None:
+        raise ProfileError("hilam_core is not installed for this Python: run `make setup`, or activate its environment")
+    return Path(library.origin).resolve().parents[1] / "checkpoints" / "libero_object"
+
+
+def read_card(policy: Path) -> dict[str, Any]:
+    """The card of a policy checkpoint, without loading its weights (or torch)."""
+    path = policy / "card.json"
+    missing = next((file for file in (path, policy / "model.safetensors") if not file.is_file()), None)
+    if missing is not None:
+        raise ProfileError(f"no policy checkpoint at '{policy}': {missing.name} is missing")
+    try:
+        card = json.loads(path.read_text())
+        kind = card["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProfileError(f"'{path}' is not a checkpoint card: {error!r}") from None
+    if kind != "policy":
+        raise ProfileError(f"'{policy}' is a checkpoint of kind '{kind}', not 'policy'")
+    return card
+
+
+def check_cameras(card: dict[str, Any], policy: Path, profile: dict[str, Any], profile_path: Path) -> None:
+    """Refuse a policy that reads cameras or sizes that the profile does not offer."""
+    try:
+        cameras, size = list(card["config"]["low"]["cameras"]), int(card["config"]["image_size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProfileError(f"'{policy / 'card.json'}' does not say which cameras the policy reads: {error!r}") from None
+    offered, offered_size = list(profile.get("cameras", [])), profile.get("image_size")
+    if not set(cameras) <= set(offered) or size != offered_size:
+        raise ProfileError(
+            f"policy '{policy}' reads cameras {cameras} at {size} px, "
+            f"but profile '{profile_path.name}' offers {offered} at {offered_size} px"
+        )
+
+
+def trained_assets(card: dict[str, Any]) -> str:
+    """The assets whose pictures the policy was trained on, "auto" where its card does not say."""
+    data = card.get("data")
+    return str((data.get("assets") if isinstance(data, dict) else None) or "auto")

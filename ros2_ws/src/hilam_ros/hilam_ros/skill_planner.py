@@ -1,0 +1,70 @@
+"""skill_planner: pi^h. From one observation in every plan period, a latent skill z^h."""
+
+from __future__ import annotations
+
+import time
+from array import array
+
+import numpy as np
+
+from hilam_core.observation import ObservationError
+from hilam_msgs.msg import LatentSkill, Observation
+from hilam_ros.node import NodeError, run_node
+from hilam_ros.policy_node import PolicyNode, import_policies, policy_observation
+from hilam_ros.skills import PlanSchedule
+
+
+class SkillPlannerNode(PolicyNode):
+    """Publishes `skill`."""
+
+    def __init__(self) -> None:
+        super().__init__("skill_planner")
+        from hilam_core.runtime import SkillPlanner
+
+        self.planner = SkillPlanner(self.policy)
+        self.schedule = PlanSchedule(self.policy.plan_period)
+        self.publisher = self.create_publisher(LatentSkill, "skill", self.newest_or_all())
+        self.follow_task()
+        observations = self.create_subscription(Observation, "observation", self.on_observation, self.newest_or_all())
+        self.watch([observations], [self.publisher])
+
+    def on_task(self) -> None:
+        if self.task is None:
+            return
+        try:
+            self.planner.reset(self.task.instruction)
+        except ValueError as error:
+            raise NodeError(str(error)) from None
+        self.planner.plan(self.blank_observation())
+        self.planner.reset(self.task.instruction)
+
+    def on_observation(self, msg: Observation) -> None:
+        if not self.is_current(msg) or not self.schedule.due(msg.episode, msg.seq):
+            return
+        start_s = time.perf_counter()
+        try:
+            skill = self.planner.plan(policy_observation(msg))
+        except ObservationError as error:
+            raise NodeError(str(error)) from None
+        if not np.isfinite(skill.vector).all():
+            self.refuse(msg.seq)
+            return
+        self.problem = ""
+        out = LatentSkill(header=msg.header, episode=msg.episode, seq=msg.seq, id=int(skill.id))
+        out.vector = array("f", np.asarray(skill.vector, np.float32).tobytes())
+        out.boundary_probability = float(skill.boundary_probability)
+        out.plan_s = time.perf_counter() - start_s
+        self.publisher.publish(out)
+        self.stats.add(out.plan_s, self.seconds())
+
+    def refuse(self, seq: int) -> None:
+        """A skill that is not finite is not published: the end in lockstep, an old skill and then a hold in real time."""
+        self.problem = f"the skill planned from observation {seq} is not finite"
+        if self.lockstep:
+            raise NodeError(self.problem)
+        self.count("refused")
+        self.get_logger().error(self.problem, throttle_duration_sec=1.0)
+
+
+def main() -> None:
+    run_node(SkillPlannerNode, import_policies)
