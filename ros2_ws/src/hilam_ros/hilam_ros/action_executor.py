@@ -6,12 +6,13 @@ import time
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
 from std_msgs.msg import Float64MultiArray
 
 from hilam_core.observation import ObservationError
-from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
-from hilam_ros.commands import CommandScale, NonFiniteCommand, PoseTarget
-from hilam_ros.node import NodeError, StackNode, run_node, stamp_to_ns
+from hilam_ros.commands import NonFiniteCommand, PoseTarget
+from hilam_ros.messages import stamp_to_ns
+from hilam_ros.node import NodeError, command_scale, run_node
 from hilam_ros.policy_node import PolicyNode, import_policies, policy_observation
 from hilam_ros.skills import skill_for_step
 
@@ -20,7 +21,7 @@ PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is
 
 
 class ActionExecutorNode(PolicyNode):
-    """Publishes twist (or target pose) and gripper commands, stamped like their observation, and `cycle_timing`.
+    """Publishes twist (or target pose) and gripper commands, and `cycle_timing`.
 
     In lockstep a step waits for the skill of its plan period. In real time it takes the newest, and where
     observation or skill are too old or anything is not finite, it commands zero motion.
@@ -33,8 +34,12 @@ class ActionExecutorNode(PolicyNode):
         self.executor = ActionExecutor(self.policy)
         self.scale = command_scale(self)
         self.pose_target = PoseTarget(self.scale.control_hz)
-        self.max_observation_age_s = self.parameter("max_observation_age_s", 0.2, "older observations are not acted on")
-        max_skill_age_s = self.parameter("max_skill_age_s", 1.0, "how far a skill may lag behind its plan period")
+        self.max_observation_age_s = self.parameter(
+            "max_observation_age_s", 0.2, "older observations are not acted on"
+        )
+        max_skill_age_s = self.parameter(
+            "max_skill_age_s", 1.0, "how far a skill may lag behind its plan period"
+        )
         self.max_skill_age_steps = 0 if self.lockstep else round(max_skill_age_s * self.scale.control_hz)
         self.pending: Observation | None = None
         self.waited = False
@@ -54,15 +59,21 @@ class ActionExecutorNode(PolicyNode):
             self.create_timer(1 / self.scale.control_hz, self.hold_if_silent)
 
     def make_publishers(self) -> None:
-        mode = self.parameter("command_mode", "twist", "twist, or pose for impedance controllers that take goals")
+        mode = self.parameter(
+            "command_mode", "twist", "twist, or pose for impedance controllers that take goals"
+        )
         twist_topic = self.parameter("twist_topic", "delta_twist_cmds", "geometry_msgs/TwistStamped")
         pose_topic = self.parameter("pose_topic", "target_pose", "geometry_msgs/PoseStamped")
-        gripper_topic = self.parameter("gripper_topic", "gripper_controller/commands", "std_msgs/Float64MultiArray")
+        gripper_topic = self.parameter(
+            "gripper_topic", "gripper_controller/commands", "std_msgs/Float64MultiArray"
+        )
         if mode not in COMMAND_MODES:
             raise NodeError(f"command_mode '{mode}' is not one of {', '.join(COMMAND_MODES)}")
         self.poses = mode == "pose"
         self.base_frame = self.parameter("base_frame", "world", "frame of the commands")
-        self.motion = self.create_publisher(*(PoseStamped, pose_topic) if self.poses else (TwistStamped, twist_topic), 10)
+        self.motion = self.create_publisher(
+            *(PoseStamped, pose_topic) if self.poses else (TwistStamped, twist_topic), 10
+        )
         self.gripper = self.create_publisher(Float64MultiArray, gripper_topic, 10)
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
 
@@ -100,11 +111,16 @@ class ActionExecutorNode(PolicyNode):
         obs = self.pending
         if obs is None:
             return
-        skill = skill_for_step(self.skill, obs.episode, obs.seq, self.policy.plan_period, self.max_skill_age_steps)
+        skill = skill_for_step(
+            self.skill, obs.episode, obs.seq, self.policy.plan_period, self.max_skill_age_steps
+        )
         if skill is None:
             return
         self.pending = None
-        if not self.lockstep and self.seconds() - stamp_to_ns(obs.header.stamp) * 1e-9 > self.max_observation_age_s:
+        if (
+            not self.lockstep
+            and self.seconds() - stamp_to_ns(obs.header.stamp) * 1e-9 > self.max_observation_age_s
+        ):
             self.count("stale_observations")
             return
         self.act(obs, skill)
@@ -128,16 +144,20 @@ class ActionExecutorNode(PolicyNode):
         self.problem = ""
         end_s = time.perf_counter()
         self.stats.add(end_s - start_s, self.seconds())
-        timing = CycleTiming(header=obs.header, seq=obs.seq, skill_seq=skill.seq, waited_for_skill=self.waited)
+        timing = CycleTiming(
+            header=obs.header, seq=obs.seq, skill_seq=skill.seq, waited_for_skill=self.waited
+        )
         timing.ingest_s, timing.plan_s = obs.ingest_s, skill.plan_s
         timing.act_s, timing.command_s = acted_s - start_s, end_s - acted_s
         self.timing.publish(timing)
 
     def command(self, obs: Observation, action: np.ndarray) -> None:
-        """Publish what the action means for this arm; the gripper first, so that the motion completes the pair."""
+        """Publish what the action means for this arm: the gripper, then the motion that completes the pair."""
         twist, self.gripper_m = self.scale.to_twist(action), self.scale.to_gripper(action)
         self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
-        self.motion.publish(self.pose_message(obs, twist) if self.poses else self.twist_message(obs.header.stamp, twist))
+        self.motion.publish(
+            self.pose_message(obs, twist) if self.poses else self.twist_message(obs.header.stamp, twist)
+        )
         self.last_command_s = self.seconds()
 
     def twist_message(self, stamp: object, twist: np.ndarray) -> TwistStamped:
@@ -169,32 +189,16 @@ class ActionExecutorNode(PolicyNode):
         self.hold()
 
     def hold_if_silent(self) -> None:
-        """Tell the arm to hold still when commands have stopped coming. A pose goal needs no telling: it stays."""
+        """Tell the arm to hold still when commands have stopped coming."""
         silent = self.seconds() - self.last_command_s > PERIODS_TO_HOLD / self.scale.control_hz
         if self.task is not None and self.stats.count and silent:
             self.hold()
 
     def hold(self) -> None:
-        """Zero motion, the gripper as it is."""
+        """Zero motion, the gripper as it is. A pose goal needs no telling: it stays."""
         self.count("holds")
         if not self.poses:
             self.motion.publish(self.twist_message(self.get_clock().now().to_msg(), np.zeros(6)))
-
-
-def command_scale(node: StackNode) -> CommandScale:
-    """The arm's scales and limits, from parameters of the same names."""
-    default = CommandScale()
-    describe = {
-        "control_hz": "control steps a second that the policy was trained at",
-        "position_m": "displacement in one control period at full action",
-        "rotation_rad": "rotation in one control period at full action",
-        "max_linear_m_s": "limit of the commanded linear speed",
-        "max_angular_rad_s": "limit of the commanded angular speed",
-        "gripper_open_m": "finger position when open",
-        "gripper_closed_m": "finger position when closed",
-        "gripper_binary": "command only open or closed",
-    }
-    return CommandScale(**{name: node.parameter(name, getattr(default, name), text) for name, text in describe.items()})
 
 
 def main() -> None:

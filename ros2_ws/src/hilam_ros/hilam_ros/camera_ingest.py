@@ -1,22 +1,20 @@
-"""camera_ingest: camera images and arm state, paired by header stamp, as the one observation that policies read."""
+"""camera_ingest: images and arm state, paired by header stamp, as the observation that policies read."""
 
 from __future__ import annotations
 
 import time
-from array import array
 from functools import partial
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from hilam_msgs.msg import Observation
 from sensor_msgs.msg import Image, JointState
 
-from hilam_core.observation import ObservationError, ObservationSpec, RawObservation, preprocess
-from hilam_msgs.msg import Observation
-from hilam_ros.node import NodeError, StackNode, run_node, stamp_to_ns
+from hilam_core.observation import ObservationSpec, RawObservation, preprocess
+from hilam_ros.messages import image_array, image_message, stamp_to_ns
+from hilam_ros.node import NodeError, StackNode, run_node
 from hilam_ros.pairing import Pairing, RateGate
-
-CHANNELS = {"rgb8": slice(None), "bgr8": slice(None, None, -1)}
 
 
 class CameraIngest(StackNode):
@@ -24,24 +22,40 @@ class CameraIngest(StackNode):
 
     def __init__(self) -> None:
         super().__init__("camera_ingest")
-        self.cameras = self.parameter("cameras", ["agentview", "eye_in_hand"], "names the policy knows the cameras by")
-        topics = self.parameter("camera_topics", [f"{camera}/image_raw" for camera in self.cameras], "one per camera")
+        self.cameras = self.parameter(
+            "cameras", ["agentview", "eye_in_hand"], "names the policy knows the cameras by"
+        )
+        topics = self.parameter(
+            "camera_topics", [f"{camera}/image_raw" for camera in self.cameras], "one per camera"
+        )
         if len(topics) != len(self.cameras):
             raise NodeError(f"camera_topics has {len(topics)} entries for {len(self.cameras)} cameras")
         size = self.parameter("image_size", 128, "side of the square images the policy reads [px]")
         self.spec = ObservationSpec(cameras=tuple(self.cameras), image_size=size)
-        self.fingers = self.parameter("finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "joint names")
-        self.finger_signs = self.parameter("finger_signs", [1.0, -1.0], "the policy's finger positions over the arm's")
-        self.pose_offset_m = np.array(
-            self.parameter("pose_offset_m", [0.0, 0.0, 0.0], "the arm's base in the frame the policy was trained in")
+        self.fingers = self.parameter(
+            "finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "joint names"
         )
-        self.gate = RateGate(self.parameter("control_hz", 20.0, "observations a second that the policy was trained at"))
+        self.finger_signs = self.parameter(
+            "finger_signs", [1.0, -1.0], "the policy's finger positions over the arm's"
+        )
+        self.pose_offset_m = np.array(
+            self.parameter(
+                "pose_offset_m", [0.0, 0.0, 0.0], "the arm's base in the frame the policy was trained in"
+            )
+        )
+        self.gate = RateGate(
+            self.parameter("control_hz", 20.0, "observations a second that the policy was trained at")
+        )
         self.pairing = Pairing(
             [*self.cameras, "joint_states", "ee_pose"],
-            "exact" if self.lockstep else self.parameter("pairing", "asof", "exact or asof, see docs/deployment.md"),
+            "exact"
+            if self.lockstep
+            else self.parameter("pairing", "asof", "exact or asof, see docs/deployment.md"),
             self.parameter("pairing_tolerance_s", 0.01, "asof: largest difference of stamps in a set"),
             self.parameter("pairing_wait_s", 0.01, "asof: how long a stream may be late before it is held"),
-            self.parameter("pairing_hold_s", 0.0, "asof: oldest sample that may be used again; 0: drop instead"),
+            self.parameter(
+                "pairing_hold_s", 0.0, "asof: oldest sample that may be used again; 0: drop instead"
+            ),
         )
         self.seq = 0
 
@@ -54,11 +68,15 @@ class CameraIngest(StackNode):
         ]
         joints_topic = self.parameter("joint_states_topic", "joint_states", "sensor_msgs/JointState")
         inputs.append(subscribe(JointState, joints_topic, partial(self.on_sample, "joint_states")))
-        pose_topic = self.parameter("ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector")
+        pose_topic = self.parameter(
+            "ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector"
+        )
         inputs.append(subscribe(PoseStamped, pose_topic, partial(self.on_sample, "ee_pose")))
         self.watch(inputs, [self.publisher])
         if not self.lockstep:
-            self.create_timer(0.005, lambda: self.publish_set(self.pairing.poll(self.get_clock().now().nanoseconds)))
+            self.create_timer(
+                0.005, lambda: self.publish_set(self.pairing.poll(self.get_clock().now().nanoseconds))
+            )
 
     def on_task(self) -> None:
         self.seq = 0
@@ -79,7 +97,7 @@ class CameraIngest(StackNode):
         try:
             raw = self.raw_observation(samples)
             obs = preprocess(raw, self.spec)
-        except (ObservationError, NodeError) as error:
+        except ValueError as error:
             self.refuse(str(error))
             return
         self.problem = ""
@@ -109,30 +127,17 @@ class CameraIngest(StackNode):
         position = dict(zip(joints.name, joints.position, strict=False))
         missing = [name for name in self.fingers if name not in position]
         if missing:
-            raise NodeError(f"joint states lack '{missing[0]}'; they have {', '.join(joints.name)}")
+            raise ValueError(f"joint states lack '{missing[0]}'; they have {', '.join(joints.name)}")
         return RawObservation(
             images={camera: image_array(samples[camera]) for camera in self.cameras},
             ee_pos=np.array([pose.position.x, pose.position.y, pose.position.z]) + self.pose_offset_m,
-            ee_quat=np.array([pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w]),
-            gripper_qpos=np.array([s * position[f] for f, s in zip(self.fingers, self.finger_signs, strict=True)]),
+            ee_quat=np.array(
+                [pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w]
+            ),
+            gripper_qpos=np.array(
+                [s * position[f] for f, s in zip(self.fingers, self.finger_signs, strict=True)]
+            ),
         )
-
-
-def image_array(msg: Image) -> np.ndarray:
-    """sensor_msgs/Image -> RGB uint8[H, W, 3]."""
-    if msg.encoding not in CHANNELS:
-        raise NodeError(f"image encoding '{msg.encoding}' of {msg.header.frame_id} is not one of {', '.join(CHANNELS)}")
-    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.step)
-    pixels = rows[:, : msg.width * 3].reshape(msg.height, msg.width, 3)
-    return pixels[..., CHANNELS[msg.encoding]]
-
-
-def image_message(image: np.ndarray, header: Any) -> Image:
-    """RGB uint8[H, W, 3] -> sensor_msgs/Image."""
-    height, width = image.shape[:2]
-    msg = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
-    msg.data = array("B", image.tobytes())
-    return msg
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Policy actions as an arm's commands, and back. No ROS here.
 
-An action is LIBERO's OSC_POSE: 7 numbers in [-1, 1], of which +-1 means +-0.05 m and +-0.5 rad (rotation vector in
-base axes) in one control period, and the gripper opens at -1 and closes at +1.
+An action is LIBERO's OSC_POSE: 7 numbers in [-1, 1], of which +-1 means +-0.05 m and +-0.5 rad (rotation
+vector in base axes) in one control period, and the gripper opens at -1 and closes at +1.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CommandScale:
 class PoseTarget:
     """Goal poses for an impedance controller: the measured pose plus the twist over one control period.
 
-    As in LIBERO's controller, a zero rotation keeps the last orientation goal instead of chasing the measured one.
+    As in LIBERO's controller, a zero rotation keeps the last orientation goal, not the measured orientation.
     """
 
     def __init__(self, control_hz: float):
@@ -70,8 +70,10 @@ class PoseTarget:
     def reset(self) -> None:
         self._orientation = None
 
-    def target(self, position: np.ndarray, quat_xyzw: np.ndarray, twist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Measured position[3] m and orientation[4] xyzw, twist[6] -> goal position[3], goal orientation[4] xyzw."""
+    def target(
+        self, position: np.ndarray, quat_xyzw: np.ndarray, twist: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Measured position[3] m and orientation[4] xyzw, twist[6] -> goal position[3] and orientation[4]."""
         rotation = np.asarray(twist[3:]) * self.period_s
         if self._orientation is None or np.any(rotation):
             self._orientation = multiply_quat(rotvec_to_quat(rotation), np.asarray(quat_xyzw, np.float64))

@@ -1,4 +1,4 @@
-"""What one episode leaves behind: a folder with episode.mp4, episode.json and episode_actions.npy. No ROS here."""
+"""What an episode leaves behind: episode.mp4, episode.json and episode_actions.npy. No ROS here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class EpisodeRecorder:
         latency_ms = {stage: summarize_ms(values) for stage, values in self.durations_s.items()}
         content = {**facts, "latency_ms": latency_ms}
         if self.frames:
-            write_atomically(self.folder / "episode.mp4", lambda path: write_video(path, self.frames, self.control_hz))
+            write_atomically(
+                self.folder / "episode.mp4", lambda path: write_video(path, self.frames, self.control_hz)
+            )
         actions = np.asarray(self.actions, np.float32).reshape(-1, 7)
         write_atomically(self.folder / "episode_actions.npy", lambda path: save_array(path, actions))
         text = json.dumps(content, indent=2) + "\n"
@@ -87,7 +89,9 @@ def write_video(path: Path, frames: list[np.ndarray], rate_hz: float, scale: int
     """H.264 from uint8[H, W, 3] RGB frames, enlarged `scale` times (that also makes the sides even)."""
     height, width = (scale * side for side in frames[0].shape[:2])
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=round(rate_hz), options={"crf": "20", "preset": "veryfast"})
+        stream = container.add_stream(
+            "libx264", rate=round(rate_hz), options={"crf": "20", "preset": "veryfast"}
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1
         for frame in frames:

@@ -1,4 +1,4 @@
-"""Commands on their way to the arm: which one a control step applies. Stamps are integer nanoseconds. No ROS here."""
+"""Which command a control step applies. Stamps are integer nanoseconds. No ROS here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LockstepMailbox:
         return [name for name, value in parts.items() if value is None]
 
     def action(self) -> np.ndarray | None:
-        """The action float32[7], or None while something is missing; NonFiniteCommand where it is not finite."""
+        """The action float32[7], None while a part is missing; NonFiniteCommand if it is not finite."""
         if self._twist is None or self._gripper_m is None:
             return None
         return self.scale.to_action(self._twist, self._gripper_m)
@@ -72,5 +72,3 @@ class RealtimeMailbox:
             return self.scale.to_action(self._twist, self._gripper_m)
         self.held += 1
         return self.scale.to_action(np.zeros(6), self._gripper_m)
-
-

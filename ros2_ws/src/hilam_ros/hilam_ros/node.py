@@ -8,6 +8,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from hilam_msgs.msg import Task
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -16,11 +17,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 
-from hilam_msgs.msg import Task
+from hilam_ros.commands import CommandScale
 from hilam_ros.timing import StageStats
 
 MODES = ("lockstep", "realtime")
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
+)
 READY = "ready"
 
 
@@ -36,7 +39,9 @@ class StackNode(Node):
 
     def __init__(self, name: str):
         super().__init__(name)
-        self.mode = self.parameter("mode", "realtime", "lockstep: every observation is answered; realtime: the newest")
+        self.mode = self.parameter(
+            "mode", "realtime", "lockstep: answer every observation; realtime: the newest"
+        )
         if self.mode not in MODES:
             raise NodeError(f"mode '{self.mode}' is not one of {', '.join(MODES)}")
         self.lockstep = self.mode == "lockstep"
@@ -78,8 +83,11 @@ class StackNode(Node):
 
     def waiting_for(self) -> list[str]:
         """What this node still lacks before it can work."""
-        lacking = [f"a publisher of {i.topic_name}" for i in self._inputs if not self.count_publishers(i.topic_name)]
-        lacking += [f"a subscriber of {o.topic_name}" for o in self._outputs if not o.get_subscription_count()]
+        inputs = [topic.topic_name for topic in self._inputs]
+        lacking = [f"a publisher of {name}" for name in inputs if not self.count_publishers(name)]
+        lacking += [
+            f"a subscriber of {o.topic_name}" for o in self._outputs if not o.get_subscription_count()
+        ]
         return lacking + (["a task"] if self.task is None else [])
 
     def count(self, counter: str) -> None:
@@ -93,7 +101,8 @@ class StackNode(Node):
     def report(self) -> None:
         """Publish this node's health now."""
         waiting = self.waiting_for()
-        level = DiagnosticStatus.ERROR if self.problem else DiagnosticStatus.WARN if waiting else DiagnosticStatus.OK
+        level = DiagnosticStatus.WARN if waiting else DiagnosticStatus.OK
+        level = DiagnosticStatus.ERROR if self.problem else level
         message = self.problem or (f"waiting for {', '.join(waiting)}" if waiting else READY)
         values = {"mode": self.mode, "episode": self.task.episode if self.task else "none"}
         values |= self.stats.report(self.seconds()) | self.counters
@@ -116,13 +125,24 @@ class StackNode(Node):
             self.report()
 
 
-def stamp_to_ns(stamp: Any) -> int:
-    """builtin_interfaces/Time -> integer nanoseconds."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
+def command_scale(node: StackNode) -> CommandScale:
+    """The arm's scales and limits, from parameters of the same names."""
+    default = CommandScale()
+    describe = {
+        "control_hz": "control steps a second that the policy was trained at",
+        "position_m": "displacement in one control period at full action",
+        "rotation_rad": "rotation in one control period at full action",
+        "max_linear_m_s": "limit of the commanded linear speed",
+        "max_angular_rad_s": "limit of the commanded angular speed",
+        "gripper_open_m": "finger position when open",
+        "gripper_closed_m": "finger position when closed",
+        "gripper_binary": "command only open or closed",
+    }
+    return CommandScale(**{n: node.parameter(n, getattr(default, n), text) for n, text in describe.items()})
 
 
 def run_node(make: Callable[[], StackNode], prepare: Callable[[], object] = lambda: None) -> None:
-    """Run a node until it is done or told to stop: exit code 0; a NodeError is one line on stderr and exit code 1.
+    """Run a node until it is done or told to stop (exit code 0); a NodeError is one line and exit code 1.
 
     prepare: slow imports, done before ROS takes over the signal handlers so that Ctrl-C ends them at once.
     """

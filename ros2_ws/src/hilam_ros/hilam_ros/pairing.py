@@ -1,4 +1,4 @@
-"""Which camera images and arm states belong together, by header stamp. Stamps are integer nanoseconds. No ROS here."""
+"""Which images and arm states belong together. Stamps are integer nanoseconds. No ROS here."""
 
 from __future__ import annotations
 

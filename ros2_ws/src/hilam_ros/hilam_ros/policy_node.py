@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from hilam_msgs.msg import Observation
 
 from hilam_core.observation import Observation as PolicyObservation
-from hilam_msgs.msg import Observation
-from hilam_ros.camera_ingest import image_array
+from hilam_ros.messages import image_array
 from hilam_ros.node import NodeError, StackNode
 
 

@@ -1,4 +1,4 @@
-"""Profiles (one parameter file per arm) and whether a checkpoint fits one. Read before any process starts; no ROS here."""
+"""Profiles (one parameter file per arm) and whether a checkpoint fits one. No ROS here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_profile(path: Path) -> dict[str, Any]:
         return dict(content["/**"]["ros__parameters"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         problem = " ".join(str(error).split())
-        raise ProfileError(f"profile '{path}' is not a parameter file with '/**: ros__parameters:': {problem}") from None
+        raise ProfileError(f"profile '{path}' has no '/**: ros__parameters:' to read: {problem}") from None
 
 
 def default_policy() -> Path:
@@ -40,7 +40,7 @@ def default_policy() -> Path:
         return Path(folder)
     library = importlib.util.find_spec("hilam_core")
     if library is None or library.origin is None:
-        raise ProfileError("hilam_core is not installed for this Python: run `make setup`, or activate its environment")
+        raise ProfileError("this Python has no hilam_core: run `make setup`, or activate its environment")
     return Path(library.origin).resolve().parents[1] / "checkpoints" / "libero_object"
 
 
@@ -65,7 +65,9 @@ def check_cameras(card: dict[str, Any], policy: Path, profile: dict[str, Any], p
     try:
         cameras, size = list(card["config"]["low"]["cameras"]), int(card["config"]["image_size"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ProfileError(f"'{policy / 'card.json'}' does not say which cameras the policy reads: {error!r}") from None
+        raise ProfileError(
+            f"'{policy / 'card.json'}' lacks the policy's cameras or size: {error!r}"
+        ) from None
     offered, offered_size = list(profile.get("cameras", [])), profile.get("image_size")
     if not set(cameras) <= set(offered) or size != offered_size:
         raise ProfileError(

@@ -6,9 +6,9 @@ import time
 from array import array
 
 import numpy as np
+from hilam_msgs.msg import LatentSkill, Observation
 
 from hilam_core.observation import ObservationError
-from hilam_msgs.msg import LatentSkill, Observation
 from hilam_ros.node import NodeError, run_node
 from hilam_ros.policy_node import PolicyNode, import_policies, policy_observation
 from hilam_ros.skills import PlanSchedule
@@ -25,7 +25,9 @@ class SkillPlannerNode(PolicyNode):
         self.schedule = PlanSchedule(self.policy.plan_period)
         self.publisher = self.create_publisher(LatentSkill, "skill", self.newest_or_all())
         self.follow_task()
-        observations = self.create_subscription(Observation, "observation", self.on_observation, self.newest_or_all())
+        observations = self.create_subscription(
+            Observation, "observation", self.on_observation, self.newest_or_all()
+        )
         self.watch([observations], [self.publisher])
 
     def on_task(self) -> None:
@@ -58,7 +60,7 @@ class SkillPlannerNode(PolicyNode):
         self.stats.add(out.plan_s, self.seconds())
 
     def refuse(self, seq: int) -> None:
-        """A skill that is not finite is not published: the end in lockstep, an old skill and then a hold in real time."""
+        """Not finite, not published: the end in lockstep; in real time the last skill ages until the arm holds."""
         self.problem = f"the skill planned from observation {seq} is not finite"
         if self.lockstep:
             raise NodeError(self.problem)

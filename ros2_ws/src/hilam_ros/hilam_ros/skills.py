@@ -31,11 +31,13 @@ class PlanSchedule:
         return True
 
 
-def skill_for_step(skill: SkillT | None, episode: int, seq: int, plan_period: int, max_age_steps: int) -> SkillT | None:
+def skill_for_step(
+    skill: SkillT | None, episode: int, seq: int, plan_period: int, max_age_steps: int
+) -> SkillT | None:
     """The skill for control step `seq`, or None where the step must wait (lockstep) or hold (real time).
 
-    max_age_steps 0: exactly the skill planned from observation floor(seq / plan_period) * plan_period, the rule of
-    the in-process loop. Otherwise also the newest earlier one, no more than that many steps behind it.
+    max_age_steps 0: exactly the skill planned from observation floor(seq / plan_period) * plan_period, the
+    rule of the in-process loop. Otherwise also an earlier one, no more than that many steps behind it.
     """
     if skill is None or skill.episode != episode:
         return None

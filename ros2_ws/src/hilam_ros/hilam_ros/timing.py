@@ -13,8 +13,8 @@ def summarize_ms(durations_s: Iterable[float]) -> dict[str, float]:
     values = np.asarray(list(durations_s), np.float64) * 1e3
     if not len(values):
         return {"count": 0}
-    p50, p99 = np.percentile(values, [50, 99])
-    return {"count": len(values), "p50": round(p50, 3), "p99": round(p99, 3), "max": round(float(values.max()), 3)}
+    p50, p99, largest = (round(float(value), 3) for value in np.percentile(values, [50, 99, 100]))
+    return {"count": len(values), "p50": p50, "p99": p99, "max": largest}
 
 
 class StageStats:
