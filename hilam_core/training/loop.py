@@ -11,6 +11,7 @@ continues there. Under torchrun the model is replicated with DDP and every rank 
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -135,7 +136,9 @@ class _Run:
         self._resume()
         started = saved = time.monotonic()
         log = _Log(self.run_dir / "tensorboard" if self.rank == 0 else None, self.step)
-        bar = tqdm(total=self.config.steps, initial=self.step, disable=self.rank != 0, mininterval=1.0)
+        bar = tqdm(
+            total=self.config.steps, initial=self.step, disable=self.rank != 0, mininterval=_progress_s()
+        )
         metrics: Metrics = {}
         with _Interrupts() as interrupts:
             while self.step < self.config.steps:
@@ -333,6 +336,11 @@ def _any_rank(flag: bool) -> bool:
     votes = torch.tensor(float(flag), device=device)
     dist.all_reduce(votes)
     return votes.item() > 0
+
+
+def _progress_s() -> float:
+    """Seconds between progress lines: often for a person, seldom for a log file."""
+    return 1.0 if sys.stderr.isatty() else 30.0
 
 
 class _Interrupts:

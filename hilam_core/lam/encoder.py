@@ -1,0 +1,84 @@
+"""The image encoder of the latent action model, also the vision encoder of policies built on it.
+
+Shapes: B batch, C channels, H W image, h w feature map (h = H / 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDE = 8
+
+
+@dataclass
+class EncoderConfig:
+    """Size of the image encoder."""
+
+    stem_channels: int = 32
+    """Channels after the stem (stride 4)."""
+    channels: int = 96
+    """Channels of the feature map (stride 8)."""
+    blocks: int = 1
+    """Residual blocks on the feature map."""
+
+
+def to_input(images: Tensor | np.ndarray, size: int) -> Tensor:
+    """uint8 [B, H, W, 3] to float [B, 3, size, size] in [0, 1], averaging areas where the images are
+    larger."""
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(np.array(images))  # a copy: memory maps are read-only
+    x = images.permute(0, 3, 1, 2).contiguous().float().div_(255)
+    if x.shape[-1] == size and x.shape[-2] == size:
+        return x
+    if x.shape[-2] % size == 0 and x.shape[-1] == x.shape[-2]:
+        return F.avg_pool2d(x, x.shape[-1] // size)
+    return F.interpolate(x, (size, size), mode="bilinear", antialias=x.shape[-1] > size, align_corners=False)
+
+
+class ImageEncoder(nn.Module):
+    """Small convolutional encoder, GroupNorm throughout: [B, 3, H, W] in [0, 1] to [B, channels, H/8, W/8].
+
+    128 px images give a 16x16 map, 64 px images 8x8. `channels` and `stride` are attributes.
+    """
+
+    def __init__(self, config: EncoderConfig | None = None) -> None:
+        super().__init__()
+        config = config or EncoderConfig()
+        self.config, self.channels, self.stride = config, config.channels, STRIDE
+        stem, width = config.stem_channels, config.channels
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 8, 4, 2), nn.GroupNorm(8, stem), nn.SiLU())
+        self.down = nn.Sequential(nn.Conv2d(stem, width, 4, 2, 1), nn.GroupNorm(8, width), nn.SiLU())
+        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.blocks(self.down(self.stem((images - 0.5) * 4)))
+
+    @classmethod
+    def from_lam(cls, folder: str | Path) -> ImageEncoder:
+        """The encoder of a trained latent action model (a checkpoint of kind "lam")."""
+        from hilam_core.lam.model import load_lam
+
+        return load_lam(folder).encoder
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(conv(x))), with an optional FiLM (scale, shift [B, C]) of the first convolution's
+    output."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(width, width, 3, 1, 1), nn.GroupNorm(8, width)
+        self.conv2, self.norm2 = nn.Conv2d(width, width, 3, 1, 1), nn.GroupNorm(8, width)
+        nn.init.zeros_(self.norm2.weight)  # starts as the identity
+
+    def forward(self, x: Tensor, film: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        y = self.norm1(self.conv1(x))
+        if film is not None:
+            y = y * (1 + film[0][..., None, None]) + film[1][..., None, None]
+        return x + self.norm2(self.conv2(F.silu(y)))

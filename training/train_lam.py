@@ -1,0 +1,110 @@
+"""Train the latent action model (IDM and FDM) on frames alone.
+
+    python training/train_lam.py --data data/libero_object --out runs/lam
+
+Reads demonstrations (*.hdf5) or videos; writes runs/lam/{model.safetensors, card.json, predictions.png,
+tensorboard/}. Every tenth episode is held out; the card reports errors on those. Ctrl-C saves; the same
+command continues.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hilam_core.data import read_clips, split_held_out
+from hilam_core.errors import ConfigError
+from hilam_core.lam import FramePairs, LAMConfig, LatentActionModel, evaluate_lam, lam_loss
+from hilam_core.lam.figures import draw_predictions
+from hilam_core.training import TrainConfig, describe_data, make_card, run_program, save_checkpoint, train
+
+
+@dataclass
+class Config:
+    """Train the latent action model on frames alone."""
+
+    data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
+    """Folders or files with demonstrations (*.hdf5) or videos."""
+    out: Path = Path("runs/lam")
+    """Folder for checkpoint, picture and logs; continued when it holds an unfinished run."""
+    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    """Cameras of the demonstrations to learn from, each as videos of its own."""
+    limit: int | None = None
+    """At most this many episodes of each file."""
+    min_gap: int = 4
+    """Smallest gap k between the two frames, in frames."""
+    max_gap: int = 16
+    """Largest gap k in training."""
+    gap: int = 8
+    """The fixed gap k of extraction, stored in the card; also used to report errors."""
+    motion_gain: float = 20.0
+    """How much more a moving pixel counts than a static one."""
+    model: LAMConfig = field(default_factory=LAMConfig)
+    """Architecture."""
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            steps=3000, batch_size=32, lr=1e-3, ema_decay=0.995, bf16=True, eval_every=500
+        )
+    )
+    """Optimisation."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_gap <= self.gap <= self.max_gap:
+            raise ConfigError(
+                "gaps must satisfy 1 <= min_gap <= gap <= max_gap, "
+                f"got {self.min_gap}, {self.gap}, {self.max_gap}"
+            )
+
+
+def main(config: Config) -> None:
+    clips = read_clips(config.data, config.cameras, config.limit)
+    train_clips, held_out = split_held_out(clips)
+    data = describe_data(config.data, clips)
+    pairs = FramePairs(train_clips, config.min_gap, config.max_gap)
+    test_pairs = {c: FramePairs(group, config.gap, config.gap) for c, group in by_camera(held_out).items()}
+    print(f"{len(train_clips)} clips to train on, {len(held_out)} held out, {data['frames']} frames")
+
+    model = LatentActionModel(config.model)
+    result = train(
+        config.train,
+        model,
+        lambda rng: pairs.sample(rng, config.train.batch_size),
+        lambda m, batch: lam_loss(m, batch, config.motion_gain),
+        config.out,
+        lambda m: {
+            f"{c}/{k}": v for c, p in test_pairs.items() for k, v in evaluate_lam(m, p, config.gap).items()
+        },
+        {
+            "model": config.model,
+            "data": data["hash"],
+            "gaps": [config.min_gap, config.max_gap, config.motion_gain],
+        },
+    )
+    if os.environ.get("RANK", "0") != "0":
+        return
+    card = make_card(
+        "lam", config, data, config.train.seed, {}, metrics=result.metrics, minutes=round(result.minutes, 2)
+    )
+    save_checkpoint(config.out, model.state_dict(), card)
+    for camera, group in test_pairs.items():
+        rng = np.random.default_rng(0)
+        batch = group.pairs(rng.integers(0, len(group), 8), np.full(8, config.gap))
+        draw_predictions(
+            config.out / f"predictions_{camera}.png", model.eval(), batch["now"], batch["future"]
+        )
+    for name, value in result.metrics.items():
+        print(f"{name:36s} {value:8.4f}")
+    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes")
+
+
+def by_camera(clips: list) -> dict[str, list]:
+    """Clips grouped by the last part of their key: camera name, or `video`."""
+    groups: dict[str, list] = {}
+    for clip in clips:
+        groups.setdefault(clip.key.rsplit("/", 1)[-1], []).append(clip)
+    return groups
+
+
+if __name__ == "__main__":
+    run_program(main, Config)
