@@ -6,7 +6,7 @@ and friction, hence exactly the same physics; what differs is how things look. E
 generated mesh with a generated texture, which software rendering draws several times faster than the scans.
 
     resolve_assets("auto")     Assets(kind, path): official where found, else the built-in pack
-    lighten_robot(mjcf)        the arm drawn from its collision meshes (14k faces instead of 135k)
+    lighten_robot(mjcf)        the arm drawn from simplified meshes (13k triangles instead of 135k)
     lighten_rendering(mjcf)    no multisampling, no reflections
 
 The last two take and return the MJCF text of a whole scene and touch nothing that has to do with physics

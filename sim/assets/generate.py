@@ -1,4 +1,4 @@
-"""Writes the built-in pack: object and scene XMLs, meshes and textures, in the layout of LIBERO's assets."""
+"""Writes the built-in pack: objects and scenes in the layout of LIBERO's assets, and a light robot."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from hilam_sim.assets.collision import BODIES, GEOM, Body
 from hilam_sim.assets.mjcf import add
 from hilam_sim.assets.objects import LOOKS, Look
+from hilam_sim.assets.robot import simplified_meshes
 from hilam_sim.assets.scenes import SCENES, TEXTURES
 
 _SHINE = {"emission": "0.15", "specular": "0.2", "shininess": "0.2", "reflectance": "0"}
@@ -25,6 +26,9 @@ def generate(folder: Path) -> None:
     (folder / "textures").mkdir()
     for name, paint in TEXTURES.items():
         paint().save(folder / "textures" / name)
+    (folder / "robot").mkdir()
+    for name, mesh in simplified_meshes().items():
+        (folder / "robot" / f"{name}.obj").write_text(mesh.obj())
 
 
 def _object_xml(name: str, body: Body) -> ET.Element:

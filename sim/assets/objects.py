@@ -63,18 +63,18 @@ def open_basket() -> Mesh:
 
 
 def paint_can(
-    label: Colour, band: Colour, stripe: Colour, text: str, ink: Colour, dots: Colour
+    label: Colour, band: Colour, stripe: Colour, text: str, ink: Colour, dots: Colour, metal: Colour
 ) -> Image.Image:
-    painter = Painter((190, 192, 196))
+    painter = Painter(metal)
     painter.band(0.1, 0.9, label)
     painter.band(0.34, 0.4, stripe)
     painter.band(0.1, 0.34, band)
     for k in range(12):
         painter.disc((k + 0.5) / 12, 0.2 + 0.05 * (k % 2), 0.035, dots)
-    for u in (0.25, 0.75):
-        painter.text(u, 0.62, 0.42, 0.3, text, ink)
-    painter.band(0.9, 0.93, (225, 226, 230))
-    painter.band(0.93, 0.96, (150, 152, 158))
+    for k in range(4):
+        painter.text((k + 0.5) / 4, 0.64, 0.21, 0.3, text, ink)
+    painter.band(0.9, 0.93, tuple(min(255, c + 35) for c in metal))
+    painter.band(0.93, 0.96, tuple(int(c * 0.78) for c in metal))
     return painter.image
 
 
@@ -132,16 +132,22 @@ def paint_box(
     return painter.image
 
 
-_WHITE, _RED, _GREEN, _BLUE = (248, 248, 245), (205, 28, 28), (25, 140, 60), (45, 95, 200)
+_WHITE, _RED, _GREEN, _BLUE, _YELLOW = (
+    (248, 248, 245),
+    (205, 28, 28),
+    (25, 140, 60),
+    (45, 95, 200),
+    (255, 225, 60),
+)
 
 LOOKS: dict[str, Look] = {
     "alphabet_soup": Look(
         can(0.033, 0.0415, "y"),
-        lambda: paint_can(_BLUE, (250, 190, 40), _WHITE, "SOUP", (255, 225, 60), (225, 90, 20)),
+        lambda: paint_can(_BLUE, (250, 190, 40), _WHITE, "SOUP", _YELLOW, (225, 90, 20), (215, 180, 95)),
     ),
     "tomato_sauce": Look(
         can(0.033, 0.0414, "y"),
-        lambda: paint_can(_RED, _WHITE, _GREEN, "TOMATO", _WHITE, (220, 50, 30)),
+        lambda: paint_can(_RED, _WHITE, _GREEN, "TOMATO", _WHITE, (220, 50, 30), (190, 192, 196)),
     ),
     "ketchup": Look(
         bottle(

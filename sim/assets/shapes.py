@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Mesh:
     points: Floats
     normals: Floats
     uv: Floats
-    triangles: NDArray[np.int64]
+    triangles: Integers
 
     def obj(self) -> str:
         """The mesh as a Wavefront OBJ file."""
@@ -97,12 +98,12 @@ def merge(*meshes: Mesh) -> Mesh:
     )
 
 
-def _normals(points: Floats, triangles: NDArray[np.int64]) -> Floats:
+def _normals(points: Floats, triangles: Integers) -> Floats:
     a, b, c = (points[triangles[:, k]] for k in range(3))
     return np.cross(b - a, c - a)
 
 
-def _vertex_normals(points: Floats, triangles: NDArray[np.int64]) -> Floats:
+def _vertex_normals(points: Floats, triangles: Integers) -> Floats:
     normals = np.zeros_like(points)
     for k in range(3):
         np.add.at(normals, triangles[:, k], _normals(points, triangles))
