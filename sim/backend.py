@@ -1,0 +1,139 @@
+"""Imports LIBERO and robosuite without their side effects.
+
+Left alone, the two packages ask questions on standard input, write below the home directory, `/tmp` and
+site-packages, warn about missing private macros and download assets. `libero_envs()` imports them with all of
+that switched off or pointed at HiLAM's own cache folder. Import nothing of LIBERO or robosuite before it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+import tempfile
+import types
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hilam_sim.assets import cache_folder
+from hilam_sim.errors import SimError
+
+_GL_LIBRARIES = {
+    "egl": ("libEGL.so.1", "libEGL.so"),
+    "osmesa": ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so"),
+}
+GL_HINT = "install one with: apt-get install libegl1 libgl1-mesa-dri (or libosmesa6)"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` so that other processes see either the whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+@cache
+def libero_root() -> Path:
+    """Folder of LIBERO's BDDL files and stored states, found without importing LIBERO.
+
+    Raises:
+        SimError: LIBERO is not installed.
+    """
+    spec = importlib.util.find_spec("libero")
+    locations = list(spec.submodule_search_locations or []) if spec else []
+    for location in locations:
+        if (Path(location) / "libero" / "bddl_files").is_dir():
+            return Path(location) / "libero"
+    raise SimError("LIBERO is not installed: run tools/setup.sh (or pip install --no-deps hf-libero==0.1.4)")
+
+
+def _loadable(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def select_gl() -> str | None:
+    """Choose MuJoCo's off-screen GL: $MUJOCO_GL where set, else egl, else osmesa; None where there is none."""
+    # Software rendering on the calling thread: helper threads only fight with the other workers for cores.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
+    if not chosen:
+        for name, libraries in _GL_LIBRARIES.items():
+            if any(_loadable(library) for library in libraries):
+                chosen = name
+                break
+        else:
+            return None
+        os.environ["MUJOCO_GL"] = chosen
+    if chosen == "egl":
+        os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+    return chosen
+
+
+def _preload_robosuite_macros() -> None:
+    """Give robosuite its macros beforehand: no private-macro warning, no /tmp/robosuite.log, no forced EGL."""
+    if "robosuite" in sys.modules:
+        return
+    spec = importlib.util.find_spec("robosuite")
+    if spec is None or not spec.submodule_search_locations:
+        raise SimError(
+            "robosuite is not installed: run tools/setup.sh (or pip install --no-deps robosuite==1.4.0)"
+        )
+    path = Path(next(iter(spec.submodule_search_locations))) / "macros.py"
+    macros_spec = importlib.util.spec_from_file_location("robosuite.macros", path)
+    assert macros_spec is not None and macros_spec.loader is not None
+    macros = importlib.util.module_from_spec(macros_spec)
+    macros_spec.loader.exec_module(macros)
+    macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
+    macros.MUJOCO_GPU_RENDERING = False  # type: ignore[attr-defined]
+    sys.modules["robosuite.macros"] = macros
+    sys.modules["robosuite.macros_private"] = types.ModuleType("robosuite.macros_private")
+
+
+def _import_libero() -> types.ModuleType:
+    """Import `libero.libero` with a ready configuration file, so that it has nothing to ask."""
+    folder = cache_folder() / "libero"
+    root = libero_root()
+    paths = {
+        "benchmark_root": root,
+        "bddl_files": root / "bddl_files",
+        "init_states": root / "init_files",
+        "datasets": folder / "datasets",
+        "assets": folder / "assets",
+    }
+    text = "".join(f"{key}: {str(value)!r}\n" for key, value in paths.items())
+    config = folder / "config.yaml"
+    if not config.exists() or config.read_text() != text:
+        write_atomically(config, text)
+    before = os.environ.get("LIBERO_CONFIG_PATH")
+    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
+    try:
+        return importlib.import_module("libero.libero")
+    finally:
+        if before is None:
+            del os.environ["LIBERO_CONFIG_PATH"]
+        else:
+            os.environ["LIBERO_CONFIG_PATH"] = before
+
+
+@cache
+def _prepare() -> types.ModuleType:
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
+    if select_gl() is None:
+        os.environ["MUJOCO_GL"] = "disabled"
+    _preload_robosuite_macros()
+    return _import_libero()
+
+
+def libero_envs(assets_path: Path) -> Any:
+    """The module `libero.libero.envs`, reading assets from `assets_path` from now on."""
+    libero = _prepare()
+    libero._assets_path_cache = str(assets_path)
+    return importlib.import_module("libero.libero.envs")

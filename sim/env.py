@@ -1,0 +1,285 @@
+"""LIBERO as one gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from hilam_sim.assets import lighten_rendering, lighten_robot, resolve_assets
+from hilam_sim.backend import libero_envs
+from hilam_sim.errors import SimError
+from hilam_sim.placements import PLACEMENTS, scatter
+from hilam_sim.protocol import MAX_STEPS
+from hilam_sim.tasks import get_task, initial_states
+
+CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
+CONTROL_HZ = 20
+SETTLE_STEPS = 10
+IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0], dtype=np.float32)
+
+_RESET_ATTEMPTS = 50
+_JOINT_NOISE_RAD = 0.02  # of the published initial states
+
+
+@contextmanager
+def _global_seed(seed: int) -> Iterator[None]:
+    """LIBERO draws from numpy's global generator: seed it, and give the caller's back."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+class LiberoEnv(gymnasium.Env):
+    """A LIBERO task: the original problem definition and controller, observations built once a step.
+
+    Observation (dict):
+        agentview, eye_in_hand: uint8 RGB [image_size, image_size, 3], upright; absent with render=False.
+        ee_pos: float64 [3], m, world frame. ee_quat: float64 [4], xyzw, world frame.
+        gripper_qpos: float64 [2], m, the two finger joints. joint_pos: float64 [7], rad.
+    Action: float32 [7] in [-1, 1] (clipped): three of translation (times 0.05 m), three of rotation (times
+    0.5 rad), gripper (-1 opens, +1 closes), at 20 Hz.
+    `step` returns reward 1.0, terminated=True and info["success"]=True while the goal holds; stepping on is allowed.
+
+    Args:
+        suite: One of `hilam_sim.tasks.SUITES`.
+        task: Index, name or instruction.
+        image_size: Pixels of both sides of the camera images.
+        assets: "auto", "builtin" or "official"; `self.assets` says which was taken.
+        render: Without, no images and no OpenGL.
+        max_steps: Steps until truncation, by default the suite's protocol limit.
+
+    Raises:
+        SimError: unknown names, missing assets, no OpenGL.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
+    control_hz = CONTROL_HZ
+
+    def __init__(
+        self,
+        suite: str = "libero_object",
+        task: int | str = 0,
+        image_size: int = 128,
+        assets: str = "auto",
+        render: bool = True,
+        max_steps: int | None = None,
+    ) -> None:
+        self.task = get_task(suite, task)
+        self.instruction = self.task.instruction
+        self.max_steps = MAX_STEPS[suite] if max_steps is None else int(max_steps)
+        self.image_size = int(image_size)
+        found = resolve_assets(assets)
+        self.assets = found.kind
+        self.problem = _build_problem(str(self.task.bddl_path), found)
+        self.model = self.problem.sim.model._model
+        self.data = self.problem.sim.data._data
+        self._robot = self.problem.robots[0]
+        self._gripper_qpos = self._robot._ref_gripper_joint_pos_indexes
+        self._joint_qpos = self._robot._ref_joint_pos_indexes
+        self._ee_body = self.model.body(self._robot.robot_model.eef_name).id
+        self._renderer = self._make_renderer() if render else None
+        self._substeps = int(self.problem.control_timestep / self.problem.model_timestep)
+        self._steps = 0
+        self._placed = False
+        self.render_mode = "rgb_array" if render else None
+        self.observation_space = self._observation_space()
+        self.action_space = spaces.Box(-1.0, 1.0, (7,), np.float32)
+
+    def _make_renderer(self) -> Any:
+        from hilam_sim.rendering import Renderer
+
+        return Renderer(self.model, self.image_size)
+
+    def _observation_space(self) -> spaces.Dict:
+        boxes: dict[str, spaces.Space] = {
+            key: spaces.Box(-np.inf, np.inf, (size,), np.float64)
+            for key, size in (("ee_pos", 3), ("ee_quat", 4), ("gripper_qpos", 2), ("joint_pos", 7))
+        }
+        if self._renderer is not None:
+            for camera in CAMERAS:
+                boxes[camera] = spaces.Box(0, 255, (self.image_size, self.image_size, 3), np.uint8)
+        return spaces.Dict(boxes)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Place the objects, then let them settle for ten idle steps.
+
+        Args:
+            seed: Same seed, same episode, to the bit. Without: for `stored` always the same (fixtures are not in
+                the stored states), otherwise drawn from the environment's own generator.
+            options: `placement`, one of "stored" (default), "fresh", "scattered"; `init_state`, index of the
+                stored state (default 0).
+
+        Raises:
+            SimError: unknown option, placement or state; no valid placement found.
+        """
+        super().reset(seed=seed)
+        placement, index = self._read_options(options)
+        if seed is None:
+            seed = 0 if placement == "stored" else int(self.np_random.integers(2**31))
+        with _global_seed(seed):
+            self._reset_problem(0.0 if placement == "stored" else _JOINT_NOISE_RAD)
+        if placement == "stored":
+            self._write_state(initial_states(self.task)[index])
+        elif placement == "scattered":
+            scatter(self.problem, np.random.default_rng(seed))
+            self.problem.sim.forward()
+        self._placed = True
+        for _ in range(SETTLE_STEPS):
+            self._advance(IDLE_ACTION)
+        self._steps = 0
+        return self._observe(), self._info(self.problem._check_success())
+
+    def _read_options(self, options: dict[str, Any] | None) -> tuple[str, int]:
+        options = dict(options or {})
+        placement, index = options.pop("placement", "stored"), options.pop("init_state", 0)
+        if options:
+            raise SimError(f"unknown reset option {next(iter(options))!r}: choose from placement, init_state")
+        if placement not in PLACEMENTS:
+            raise SimError(f"unknown placement {placement!r}: choose from {', '.join(PLACEMENTS)}")
+        count = len(initial_states(self.task)) if placement == "stored" else 1
+        if placement == "stored" and not (isinstance(index, int | np.integer) and 0 <= index < count):
+            raise SimError(f"unknown initial state {index!r} of {self.task.name}: choose 0 to {count - 1}")
+        return placement, int(index)
+
+    def _reset_problem(self, joint_noise_rad: float) -> None:
+        from robosuite.utils.errors import RandomizationError
+
+        self._robot.initialization_noise["magnitude"] = joint_noise_rad
+        self._robot.gripper.current_action = np.zeros(self._robot.gripper.dof)
+        for _ in range(_RESET_ATTEMPTS):
+            try:
+                self.problem.reset()
+                return
+            except RandomizationError:
+                continue
+        raise SimError(
+            f"no valid placement of {self.task.name} in {_RESET_ATTEMPTS} attempts: try another seed"
+        )
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """Apply one action for 50 ms.
+
+        Raises:
+            SimError: wrong shape, not finite, or no reset yet.
+        """
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (7,):
+            raise SimError(f"action has shape {action.shape}, expected (7,)")
+        if not np.isfinite(action).all():
+            raise SimError(f"action is not finite: {action.tolist()}")
+        if not self._placed:
+            raise SimError("step before reset: call reset() first")
+        self._advance(np.clip(action, -1.0, 1.0))
+        self._steps += 1
+        success = bool(self.problem._check_success())
+        return self._observe(), float(success), success, self._steps >= self.max_steps, self._info(success)
+
+    def _advance(self, action: np.ndarray) -> None:
+        """robosuite's step without its observables, which take most of the time and move nothing."""
+        problem = self.problem
+        for substep in range(self._substeps):
+            problem.sim.forward()
+            problem._pre_action(action, substep == 0)
+            problem.sim.step()
+        problem._post_process()
+
+    def _info(self, success: bool) -> dict[str, Any]:
+        return {"success": bool(success), "steps": self._steps}
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        data = self.data
+        observation = {
+            "ee_pos": data.site_xpos[self._robot.eef_site_id].copy(),
+            "ee_quat": data.xquat[self._ee_body][[1, 2, 3, 0]],
+            "gripper_qpos": data.qpos[self._gripper_qpos],
+            "joint_pos": data.qpos[self._joint_qpos],
+        }
+        if self._renderer is not None:
+            for name, camera in CAMERAS.items():
+                observation[name] = self._renderer.render(data, camera)
+        return observation
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The agentview image, uint8 RGB [H, W, 3], upright."""
+        if self._renderer is None:
+            raise SimError("this environment was built with render=False")
+        return self._renderer.render(self.data, CAMERAS["agentview"])
+
+    def success(self) -> bool:
+        """Whether the goal holds now."""
+        return bool(self.problem._check_success())
+
+    def get_state(self) -> np.ndarray:
+        """MuJoCo's state, float64 [d]: time, positions, velocities (the layout of the stored states)."""
+        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
+
+    def set_state(self, state: np.ndarray) -> dict[str, np.ndarray]:
+        """Put the simulation into `state`, float64 [d], without settling; returns the observation.
+
+        Raises:
+            SimError: wrong length or not finite.
+        """
+        self._write_state(state)
+        self._placed = True
+        return self._observe()
+
+    def _write_state(self, state: np.ndarray) -> None:
+        state = np.asarray(state, dtype=np.float64)
+        size = 1 + self.model.nq + self.model.nv
+        if state.shape != (size,):
+            raise SimError(f"state has shape {state.shape}, {self.task.name} needs ({size},)")
+        if not np.isfinite(state).all():
+            raise SimError(f"state is not finite at index {int(np.argmin(np.isfinite(state)))}")
+        self.problem.sim.set_state_from_flattened(state)
+        self.problem.sim.forward()
+        self.problem._post_process()
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+
+def _build_problem(bddl_path: str, assets: Any) -> Any:
+    """LIBERO's problem object with the standard controller, without cameras."""
+    libero = libero_envs(assets.path)
+    import robosuite
+    from libero.libero.envs import bddl_utils
+    from robosuite.utils.errors import RandomizationError
+
+    original = libero.TASK_MAPPING[bddl_utils.get_problem_info(bddl_path)["problem_name"]]
+
+    def initialize_sim(self: Any, xml_string: str | None = None) -> None:
+        if assets.kind == "builtin":
+            self._xml_processor = lambda xml: lighten_rendering(lighten_robot(xml))
+        super(problem_class, self)._initialize_sim(xml_string)
+
+    # LIBERO compares the class name with the problem's: a subclass must keep it.
+    problem_class = type(original.__name__, (original,), {"_initialize_sim": initialize_sim})
+    with _global_seed(0):
+        for _ in range(_RESET_ATTEMPTS):
+            try:
+                return problem_class(
+                    bddl_path,
+                    robots=["Panda"],
+                    controller_configs=robosuite.load_controller_config(default_controller="OSC_POSE"),
+                    initialization_noise=None,
+                    use_camera_obs=False,
+                    has_offscreen_renderer=False,
+                    control_freq=CONTROL_HZ,
+                    ignore_done=True,
+                    hard_reset=False,
+                )
+            except RandomizationError:
+                continue
+    raise SimError(f"no valid placement for {bddl_path}")
