@@ -152,7 +152,7 @@ class ActionExecutorNode(PolicyNode):
         self.timing.publish(timing)
 
     def command(self, obs: Observation, action: np.ndarray) -> None:
-        """Publish what the action means for this arm: the gripper, then the motion that completes the pair."""
+        """Publish what the action means for this arm: gripper first, the motion completes the pair."""
         twist, self.gripper_m = self.scale.to_twist(action), self.scale.to_gripper(action)
         self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
         self.motion.publish(

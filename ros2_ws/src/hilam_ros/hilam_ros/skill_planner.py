@@ -60,7 +60,7 @@ class SkillPlannerNode(PolicyNode):
         self.stats.add(out.plan_s, self.seconds())
 
     def refuse(self, seq: int) -> None:
-        """Not finite, not published: the end in lockstep; in real time the last skill ages until the arm holds."""
+        """Not finite, not published: the end in lockstep; in real time the last skill gets too old."""
         self.problem = f"the skill planned from observation {seq} is not finite"
         if self.lockstep:
             raise NodeError(self.problem)
