@@ -248,7 +248,7 @@ class IncludeLaunchDescription(Action):
 
     def execute(self, context) -> list:
         description = self.launch_description_source.get_launch_description(context)
-        path = self.launch_description_source.path()
+        path = self.launch_description_source.path
         arguments = [SetLaunchConfiguration(name, value) for name, value in self.launch_arguments]
         enter = OpaqueFunction(
             function=lambda context: (

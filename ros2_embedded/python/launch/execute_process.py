@@ -27,9 +27,9 @@ _PIPES_CLOSE_S = 1.0  # how long output may still arrive after a process has end
 class ExecuteProcess(Action):
     """Runs a command as a process group of its own.
 
-    What it writes is shown: all with output `screen` or `both`, stderr alone with `log`, or each as chosen by
-    {"stdout": ..., "stderr": ...}. Shutdown sends SIGINT to the group, SIGTERM after `sigterm_timeout` seconds,
-    SIGKILL after `sigkill_timeout` more.
+    What it writes is shown: all with output `screen` or `both`, stderr alone with `log`, or each as chosen
+    by {"stdout": ..., "stderr": ...}. Shutdown sends SIGINT to the group, `sigterm_timeout` seconds later
+    SIGTERM, `sigkill_timeout` seconds later SIGKILL.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ class LaunchDescriptionSource:
     """Loads a launch description when it is reached."""
 
     def __init__(self, launch_description: LaunchDescription | None = None, location: Any = None) -> None:
+        self.path: str | None = None  # of the file, once loaded
         self._location = location
         self._launch_description = launch_description
 
@@ -26,15 +28,14 @@ class LaunchDescriptionSource:
         return describe(self._location) if self._location is not None else "<script>"
 
     def get_launch_description(self, context) -> LaunchDescription:
-        """The description, loaded at most once. Raises InvalidLaunchFileError and what the file raises."""
-        if self._launch_description is None:
-            self._location = to_text(context, self._location)
-            self._launch_description = load_python_launch_file(self._location)
-        return self._launch_description
-
-    def path(self) -> str | None:
-        """The file, once loaded."""
-        return self._location if isinstance(self._location, str) else None
+        """The description, Raises InvalidLaunchFileError and what the file raises."""
+        if self._launch_description is not None:
+            return self._launch_description
+        self.path = to_text(context, self._location)
+        description = load_python_launch_file(self.path)
+        if isinstance(self._location, (str, os.PathLike)):  # else the next context may lead to another file
+            self._launch_description = description
+        return description
 
 
 class PythonLaunchDescriptionSource(LaunchDescriptionSource):

@@ -1,4 +1,4 @@
-"""Loggers of launch, `[INFO] [name]: text`: errors to stderr, the rest to stdout, all to ROS_LOG_DIR/launch.log."""
+"""Loggers of launch: errors to stderr, the rest to stdout, all to ROS_LOG_DIR/launch.log if that is set."""
 
 from __future__ import annotations
 
