@@ -25,6 +25,8 @@ class BakuConfig:
 
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
     """none at all makes a blind policy"""
+    patches: tuple[int, ...] = (4, 8)
+    """side of the compact encoder's patches for each camera, pixels: what the hand's camera sees is close"""
     proprio_dim: int = 8
     language_dim: int = 384
     """0: no language token (and no language in FiLM)"""
@@ -87,6 +89,8 @@ class Baku(nn.Module):
 
     proprio_mean: Tensor
     proprio_std: Tensor
+    language_mean: Tensor
+    language_std: Tensor
     skill_mean: Tensor
     skill_std: Tensor
     output_mean: Tensor
@@ -97,9 +101,14 @@ class Baku(nn.Module):
         self.config = config
         width, film_dim = config.width, config.encoder.film_dim
         self.condition = nn.Linear(max(1, config.language_dim + config.skill_dim), film_dim)
-        self.encoders = nn.ModuleDict({name: ImageEncoder(config.encoder) for name in config.cameras})
+        self.encoders = nn.ModuleDict(
+            {
+                name: ImageEncoder(replace(config.encoder, patch=patch))
+                for name, patch in zip(config.cameras, config.patches, strict=False)
+            }
+        )
         self.image_tokens = nn.ModuleDict(
-            {name: nn.Linear(encoder.output_dim, width) for name, encoder in self.encoders.items()}
+            {name: nn.Linear(2 * config.encoder.keypoints, width) for name in config.cameras}
         )
         self.proprio_token = _mlp(config.proprio_dim, width, width)
         self.language_token = _mlp(config.language_dim, width, width) if config.language_dim else None
@@ -114,7 +123,8 @@ class Baku(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.boundary_head = nn.Linear(width, 1) if config.boundary else None
         self.waypoint_head = _mlp(width, width, 3) if config.waypoint else None
-        for name, size in (("proprio", config.proprio_dim), ("skill", config.skill_dim)):
+        sizes = {"proprio": config.proprio_dim, "language": config.language_dim, "skill": config.skill_dim}
+        for name, size in sizes.items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_std", torch.ones(size))
         self.set_head(config.output_dim)
@@ -143,14 +153,13 @@ class Baku(nn.Module):
         conditions, tokens = [], []
         if self.language_token is not None:
             assert language is not None, "this policy reads language"
-            conditions.append(language)
-            tokens.append(self.language_token(language))
+            conditions.append((language - self.language_mean) / self.language_std)
+            tokens.append(self.language_token(conditions[-1]))
         if self.skill_token is not None:
             assert skill is not None, "this policy reads a skill"
             conditions.append((skill - self.skill_mean) / self.skill_std)
             tokens.append(self.skill_token(conditions[-1]))
-        joined = torch.cat(conditions, 1) if conditions else proprio.new_zeros(batch, 1)
-        condition = self.condition(joined)
+        condition = self.condition(torch.cat(conditions, 1) if conditions else proprio.new_zeros(batch, 1))
         tokens += [
             self.image_tokens[name](self.encoders[name](images[name], condition)) for name in self.encoders
         ]

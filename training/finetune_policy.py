@@ -1,0 +1,167 @@
+"""Fine-tune a pretrained policy on robot actions, or train flat BAKU on them from scratch.
+
+    python training/finetune_policy.py --pretrained runs/pretrain --out runs/policy     # HiLAM
+    python training/finetune_policy.py --out runs/flat                                  # flat BAKU
+    python training/finetune_policy.py --blind --out runs/blind                         # no images
+
+pi^h is frozen; pi^l's head moves from latent to robot actions, and pi^l is trained with the skills that
+pi^h predicts,
+up to one planning period old, as it will see them on the robot. Ctrl-C saves; the same command continues.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hilam_core.data import read_demonstrations, split_held_out
+from hilam_core.errors import ConfigError
+from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy, save_policy
+from hilam_core.policy.learning import (
+    Batch,
+    PolicyFrames,
+    held_out_metrics,
+    level_loss,
+    predict_skills,
+    run_level,
+    set_input_statistics,
+)
+from hilam_core.training import (
+    TrainConfig,
+    checkpoint_hash,
+    config_dict,
+    describe_data,
+    make_card,
+    run_program,
+    train,
+)
+
+ACTION_DIM = 7
+
+
+@dataclass
+class Config:
+    """Train a policy on robot actions."""
+
+    data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
+    """Folders or files with demonstrations (*.hdf5)."""
+    pretrained: Path | None = None
+    """Policy of pretrain_policy to start from; without, flat BAKU from scratch."""
+    blind: bool = False
+    """Without images: the baseline that shows what the benchmark gives away."""
+    share: float = 1.0
+    """Share of the demonstrations of each file to train on."""
+    out: Path = Path("runs/policy")
+    """Folder for checkpoint and logs; continued when it holds an unfinished run."""
+    published_size: bool = False
+    """From scratch: ResNet-18, 8 layers, width 256, instead of the size for a CPU core."""
+    waypoint: bool = True
+    """From scratch: also teach where the gripper next moves its fingers, in hindsight."""
+    held_out_every: int = 20
+    """Of each file, every so many-th episode is kept for measuring."""
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=20_000, lr=1e-3, ema_decay=0.999, bf16=True)
+    )
+    """Optimisation."""
+
+    def __post_init__(self) -> None:
+        if self.blind and self.pretrained is not None:
+            raise ConfigError("blind is trained from scratch: leave out pretrained")
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"share must be in (0, 1], got {self.share}")
+
+
+class ActionLabels:
+    """Batches of observations, the skill in force, and the actions that follow."""
+
+    def __init__(self, policy: Policy, frames: PolicyFrames):
+        self.frames, self.chunk, self.plan_period = frames, policy.low.config.chunk, policy.plan_period
+        self.actions = np.concatenate([episode.actions for episode in frames.episodes])
+        self.waypoint = frames.waypoints()
+        self.skills = predict_skills(policy, frames) if policy.high is not None else None
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """Observations with `low_target`, `waypoint`, and `skill` planned up to one period ago."""
+        batch = {
+            **self.frames.inputs(rows, rng),
+            "low_target": torch.from_numpy(self.actions[self.frames.chunk_rows(rows, self.chunk)]),
+            "waypoint": torch.from_numpy(self.waypoint[rows]),
+            "skill": None,
+        }
+        if self.skills is not None:
+            age = rng.integers(0, self.plan_period, len(rows)) if rng else np.zeros_like(rows)
+            planned = np.maximum(rows - age, self.frames.first[rows])
+            batch["skill"] = torch.from_numpy(self.skills[planned])
+        return batch
+
+
+def make_policy(config: Config) -> Policy:
+    """The pretrained policy with pi^h frozen and a fresh action head, or a fresh flat BAKU."""
+    torch.manual_seed(config.train.seed)
+    if config.pretrained is None:
+        base = BakuConfig(waypoint=config.waypoint and not config.blind)
+        shape = PolicyConfig.blind() if config.blind else PolicyConfig.flat(base)
+        return Policy(shape.at_published_size() if config.published_size else shape)
+    policy = load_policy(config.pretrained)
+    policy.low.requires_grad_(True)
+    policy.low.set_head(ACTION_DIM)
+    return policy
+
+
+def action_loss(policy: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """pi^l's loss on robot actions; pi^h takes no part."""
+    assert isinstance(policy, Policy)
+    return level_loss(policy.low, run_level(policy.low, batch, batch["skill"]), batch, "low_")
+
+
+def first_share(episodes: list, share: float) -> list:
+    """The first episodes of each file, at least one."""
+    by_file: dict[str, list] = {}
+    for episode in episodes:
+        by_file.setdefault(episode.key.split("/")[0], []).append(episode)
+    return [e for group in by_file.values() for e in group[: max(1, round(share * len(group)))]]
+
+
+def main(config: Config) -> None:
+    policy = make_policy(config)
+    episodes = read_demonstrations(config.data, cameras=policy.spec.cameras)
+    training, held_out = split_held_out(episodes, config.held_out_every)
+    training = first_share(training, config.share)
+    frames = PolicyFrames(training, policy.spec)
+    if config.pretrained is None:
+        set_input_statistics(policy.low, frames)
+    labels, test = ActionLabels(policy, frames), ActionLabels(policy, PolicyFrames(held_out, policy.spec))
+    test_rows = np.random.default_rng(0).integers(0, len(test.frames), (8, 64))
+    data = describe_data(config.data, training)
+    parents = {} if config.pretrained is None else {"pretrained": checkpoint_hash(config.pretrained)}
+    result = train(
+        config.train,
+        policy,
+        lambda rng: labels.batch(rng.integers(0, len(frames), config.train.batch_size), rng),
+        action_loss,
+        config.out,
+        held_out_metrics([test.batch(rows) for rows in test_rows], action_loss),
+        {"policy": policy.config, "data": data["hash"], "parents": parents},
+    )
+    if os.environ.get("RANK", "0") != "0":
+        return
+    card = make_card(
+        "policy",
+        policy.config,
+        data,
+        config.train.seed,
+        {**policy.card.get("parents", {}), **parents},
+        stage="finetuned",
+        program=config_dict(config),
+        metrics=result.metrics,
+        minutes=round(result.minutes, 2),
+    )
+    save_policy(config.out, policy, card)
+    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes", result.metrics)
+
+
+if __name__ == "__main__":
+    run_program(main, Config)

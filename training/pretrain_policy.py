@@ -1,0 +1,177 @@
+"""Pretrain both policy levels on pseudo-labels; robot actions are not read.
+
+    python training/pretrain_policy.py --data data/libero_object --out runs/pretrain
+
+pi^h(z^h_t | o_t, l) regresses the skill zbar^s_t and where segments begin; pi^l(z^l | o_t, zbar^s_t)
+regresses chunks of
+latent actions. Reads demonstrations, latents.h5 and skills.h5; writes a policy checkpoint that
+finetune_policy takes to
+robot actions. With --no-hierarchical, flat BAKU is pretrained on latent actions instead. Ctrl-C saves; the
+same command
+continues.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hilam_core.data import LatentStore, SkillStore, content_hash, read_demonstrations, split_held_out
+from hilam_core.policy import BakuConfig, Policy, PolicyConfig, save_policy
+from hilam_core.policy.learning import (
+    Batch,
+    PolicyFrames,
+    held_out_metrics,
+    level_loss,
+    run_level,
+    set_input_statistics,
+    set_target_statistics,
+)
+from hilam_core.training import TrainConfig, config_dict, describe_data, make_card, run_program, train
+
+
+@dataclass
+class Config:
+    """Pretrain pi^h and pi^l on pseudo-labels."""
+
+    data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
+    """Folders or files with demonstrations (*.hdf5)."""
+    latents: Path = Path("data/libero_object/latents.h5")
+    """Latent actions z^l of these demonstrations, by extract_latents."""
+    skills: Path = Path("data/libero_object/skills.h5")
+    """Skills of these demonstrations, by extract_skills."""
+    out: Path = Path("runs/pretrain")
+    """Folder for checkpoint and logs; continued when it holds an unfinished run."""
+    hierarchical: bool = True
+    """Both levels; without, flat BAKU on latent actions."""
+    stage: Literal[1, 2] = 2
+    """Stage of the skill model whose segments are the skills."""
+    published_size: bool = False
+    """ResNet-18, 8 layers, width 256, instead of the size for a CPU core."""
+    low_language: bool = True
+    """Show pi^l the instruction too (the paper shows it the skill alone)."""
+    waypoint: bool = True
+    """Also teach pi^l where the gripper next moves its fingers, in hindsight."""
+    plan_period: int = 5
+    """Control steps between plans at run time."""
+    held_out_every: int = 20
+    """Of each file, every so many-th episode is kept for measuring."""
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=6000, lr=1e-3, ema_decay=0.999, bf16=True)
+    )
+    """Optimisation."""
+
+
+class Pseudolabels:
+    """Batches for both levels from the same frames."""
+
+    def __init__(
+        self, frames: PolicyFrames, latents: LatentStore, skills: SkillStore, stage: int, chunk: int
+    ):
+        keys = [episode.key for episode in frames.episodes]
+        self.frames, self.chunk = frames, chunk
+        self.z_low = np.concatenate([latents[key]["z"] for key in keys])
+        self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
+        self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
+        self.waypoint = frames.waypoints()
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """Observations with `high_target`, `high_boundary`, `low_target`, `skill` and `waypoint`."""
+        skill = torch.from_numpy(self.z_high[rows])
+        return {
+            **self.frames.inputs(rows, rng),
+            "skill": skill,
+            "high_target": skill[:, None],
+            "high_boundary": torch.from_numpy(self.boundary[rows]),
+            "low_target": torch.from_numpy(self.z_low[self.frames.chunk_rows(rows, self.chunk)]),
+            "waypoint": torch.from_numpy(self.waypoint[rows]),
+        }
+
+
+def policy_config(config: Config, latent_dim: int, skill_dim: int) -> PolicyConfig:
+    """The shape of the policy to pretrain."""
+    base = BakuConfig(waypoint=config.waypoint, output_dim=latent_dim)
+    if config.hierarchical:
+        shape = PolicyConfig.hierarchical(
+            skill_dim, latent_dim, base, config.low_language, plan_period=config.plan_period
+        )
+    else:
+        shape = PolicyConfig.flat(base)
+    return shape.at_published_size() if config.published_size else shape
+
+
+def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
+    """A fresh policy with the statistics of its data."""
+    torch.manual_seed(seed)
+    policy = Policy(shape)
+    set_input_statistics(policy.low, labels.frames)
+    set_target_statistics(policy.low, labels.z_low)
+    if policy.high is not None:
+        set_input_statistics(policy.high, labels.frames)
+        set_target_statistics(policy.high, labels.z_high)
+        policy.low.skill_mean.copy_(policy.high.output_mean)
+        policy.low.skill_std.copy_(policy.high.output_std)
+    return policy
+
+
+def pretraining_loss(policy: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The losses of the levels there are; they share no weights."""
+    assert isinstance(policy, Policy)
+    skill = batch["skill"] if policy.high is not None else None
+    loss, terms = level_loss(policy.low, run_level(policy.low, batch, skill), batch, "low_")
+    if policy.high is not None:
+        high_loss, high_terms = level_loss(policy.high, run_level(policy.high, batch), batch, "high_")
+        loss, terms = loss + high_loss, {**terms, **high_terms}
+    return loss, terms
+
+
+def main(config: Config) -> None:
+    episodes = read_demonstrations(config.data)
+    lengths = {episode.key: len(episode) for episode in episodes}
+    data_hash = content_hash(episodes)
+    latents = LatentStore.read(config.latents).require(lengths, data_hash=data_hash)
+    skills = SkillStore.read(config.skills).require(lengths, data_hash=data_hash)
+    dims = (latents[episodes[0].key]["z"].shape[1], skills[episodes[0].key][f"z{config.stage}"].shape[1])
+    shape = policy_config(config, *dims)
+    spec = Policy(shape).spec
+
+    def labels_of(some: list) -> Pseudolabels:
+        return Pseudolabels(PolicyFrames(some, spec), latents, skills, config.stage, shape.low.chunk)
+
+    training, held_out = map(labels_of, split_held_out(episodes, config.held_out_every))
+    policy = make_policy(shape, training, config.train.seed)
+    test_rows = np.random.default_rng(0).integers(0, len(held_out.frames), (8, 64))
+    data = describe_data(config.data, episodes)
+    result = train(
+        config.train,
+        policy,
+        lambda rng: training.batch(rng.integers(0, len(training.frames), config.train.batch_size), rng),
+        pretraining_loss,
+        config.out,
+        held_out_metrics([held_out.batch(rows) for rows in test_rows], pretraining_loss),
+        {"policy": shape, "data": data["hash"], "latents": latents.attrs, "skills": skills.attrs},
+    )
+    if os.environ.get("RANK", "0") != "0":
+        return
+    parents = {"lam": latents.attrs["checkpoint_hash"], "skills": skills.attrs["checkpoint_hash"]}
+    card = make_card(
+        "policy",
+        shape,
+        data,
+        config.train.seed,
+        parents,
+        stage="pretrained",
+        program=config_dict(config),
+        metrics=result.metrics,
+        minutes=round(result.minutes, 2),
+    )
+    save_policy(config.out, policy, card)
+    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes", result.metrics)
+
+
+if __name__ == "__main__":
+    run_program(main, Config)
