@@ -22,6 +22,7 @@ from hilam_ros.profile import ProfileError, read_card
 
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 EPISODE = 1
+POLICY_NODES = ("camera_ingest", "skill_planner", "action_executor")
 LAST_MESSAGES_S = 0.2  # for the timing of the last step to arrive
 
 
@@ -43,9 +44,10 @@ class LiberoBridge(StackNode):
             "finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "joint names"
         )
         self.base_frame = self.parameter("base_frame", "world", "frame of the end-effector pose")
-        self.peers = self.parameter(
-            "peers", ["camera_ingest", "skill_planner", "action_executor"], "nodes that must be ready first"
+        wait = self.parameter(
+            "wait_for_policy", True, "begin only when the policy's nodes say they are ready"
         )
+        self.peers = POLICY_NODES if wait else ()
         self.peer_timeout_s = self.parameter("peer_timeout_s", 60.0, "how long they may take")
         self.step_timeout_s = self.parameter("step_timeout_s", 10.0, "lockstep: how long a command may take")
         max_age_s = self.parameter("max_command_age_s", 0.2, "real time: older commands are not applied")
@@ -134,6 +136,7 @@ class LiberoBridge(StackNode):
         if self.started_s or not ready:
             return
         self.started_s = self.last_tick_s = time.perf_counter()
+        self.get_logger().info(f"episode begins: {self.env.instruction}")
         self.publish_observation()
         if not self.lockstep:
             self.create_timer(1 / self.scale.control_hz, self.tick)

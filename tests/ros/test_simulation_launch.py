@@ -1,0 +1,173 @@
+"""The whole stack as a user runs it: processes, topics, files, and how it ends."""
+
+import json
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from conftest import CTRL_C_LIMIT_S, TASK
+
+STEPS = 25
+
+
+def episode(folder):
+    (found,) = folder.glob("*/episode.json")
+    return json.loads(found.read_text()), np.load(found.parent / "episode_actions.npy"), found.parent
+
+
+def in_process_actions(checkpoint, steps):
+    """The plain loop: the same policy in one process from the same initial state."""
+    import torch
+    from hilam_sim import LiberoEnv
+
+    from hilam_core.runtime import PolicyRunner, load_policy
+
+    torch.set_num_threads(1)
+    runner = PolicyRunner(load_policy(checkpoint))
+    env = LiberoEnv("libero_object", TASK, assets="builtin", max_steps=steps)
+    obs, _ = env.reset(seed=0, options={"placement": "stored", "init_state": 3})
+    runner.reset(env.instruction)
+    actions, ended = [], False
+    while not ended:
+        actions.append(runner.act(obs))
+        obs, _, success, truncated, _ = env.step(actions[-1])
+        ended = success or truncated
+    env.close()
+    return np.array(actions), success
+
+
+def test_lockstep_gives_the_actions_of_the_plain_loop(workspace, random_checkpoint, tmp_path):
+    launch = workspace.simulate(
+        task=TASK, init_state=3, policy=random_checkpoint, output=tmp_path, max_steps=STEPS
+    )
+    expected, success = in_process_actions(random_checkpoint, STEPS)
+    assert launch.wait() == 0, launch.output
+    facts, actions, folder = episode(tmp_path)
+    np.testing.assert_allclose(actions, expected, atol=1e-5)
+    assert facts["success"] == success
+    assert facts["steps"] == len(expected)
+    assert facts["mode"] == "lockstep"
+    assert facts["assets"] == "builtin"
+    assert (folder / "episode.mp4").stat().st_size > 1000
+    for stage in ("ingest", "plan", "act", "command", "topics", "observation_to_command"):
+        assert facts["latency_ms"][stage]["count"] > 0, stage
+    assert f"after {STEPS} steps at" in launch.output
+    assert str(folder) in launch.output
+
+
+def test_realtime_keeps_the_control_rate(workspace, random_checkpoint, tmp_path):
+    launch = workspace.simulate(mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=60)
+    assert launch.wait() == 0, launch.output
+    facts, actions, _ = episode(tmp_path)
+    assert facts["steps"] == 60
+    assert 18.0 < facts["rate_hz"] < 20.5
+    assert facts["refused_commands"] == 0
+    assert np.abs(actions[:, :6]).sum(axis=1).astype(bool).mean() > 0.8, "the arm hardly moved"
+
+
+BAD_ARGUMENTS = {
+    "suite": ({"suite": "libero_moon"}, ["libero_moon", "libero_object"]),
+    "task": ({"task": 99}, ["99", "0 to 9"]),
+    "init_state": ({"init_state": 50}, ["50", "0 to 49"]),
+    "mode": ({"mode": "fast"}, ["fast", "lockstep", "realtime"]),
+    "assets": ({"assets": "none"}, ["none", "builtin", "official"]),
+    "profile": ({"profile": "nobody"}, ["nobody", "libero", "franka_crisp"]),
+    "policy": ({"policy": "/nowhere"}, ["/nowhere", "card.json"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_bad_argument_is_one_line_with_the_choices(workspace, random_checkpoint, tmp_path, case):
+    arguments, expected = BAD_ARGUMENTS[case]
+    launch = workspace.simulate(**{"policy": random_checkpoint, "output": tmp_path, **arguments})
+    assert launch.wait(30) == 1, launch.output
+    (error,) = [line for line in launch.output.splitlines() if "Caught exception" in line]
+    for words in expected:
+        assert words in error
+    assert "Traceback" not in launch.output
+    assert "process started" not in launch.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", [{"image_size": 64}, {"cameras": ["agentview", "wrist"]}])
+def test_checkpoint_with_other_cameras_is_refused_naming_both(workspace, random_checkpoint, tmp_path, change):
+    other = shutil.copytree(random_checkpoint, tmp_path / "other")
+    card = json.loads((other / "card.json").read_text())
+    card["config"]["low"] |= {k: v for k, v in change.items() if k == "cameras"}
+    card["config"] |= {k: v for k, v in change.items() if k == "image_size"}
+    (other / "card.json").write_text(json.dumps(card))
+    launch = workspace.simulate(policy=other, output=tmp_path / "runs")
+    assert launch.wait(30) == 1, launch.output
+    (error,) = [line for line in launch.output.splitlines() if "Caught exception" in line]
+    for words in (str(other), "libero.yaml", str(next(iter(change.values()))), "128"):
+        assert words in error
+
+
+def test_damaged_checkpoint_takes_the_launch_down(workspace, random_checkpoint, tmp_path):
+    damaged = shutil.copytree(random_checkpoint, tmp_path / "damaged")
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    launch = workspace.simulate(policy=damaged, output=tmp_path / "runs")
+    assert launch.wait(60) == 1, launch.output
+    assert "is damaged" in launch.output
+    assert "Traceback" not in launch.output
+
+
+def test_ctrl_c_while_starting_ends_everything(workspace, random_checkpoint, tmp_path):
+    launch = workspace.simulate(policy=random_checkpoint, output=tmp_path)
+    launch.wait_for("process started")
+    assert launch.interrupt() < CTRL_C_LIMIT_S, launch.output
+
+
+def test_ctrl_c_during_the_episode_ends_everything(workspace, random_checkpoint, tmp_path):
+    launch = workspace.simulate(policy=random_checkpoint, output=tmp_path)
+    launch.wait_for("episode begins")
+    assert launch.interrupt() < CTRL_C_LIMIT_S, launch.output
+    assert "Traceback" not in launch.output
+
+
+def test_killed_node_takes_the_launch_down_by_name(workspace, random_checkpoint, tmp_path):
+    launch = workspace.simulate(policy=random_checkpoint, output=tmp_path)
+    launch.wait_for("episode begins")
+    pids = [pid for pid, command in launch.processes().items() if "lib/hilam_ros/skill_planner" in command]
+    assert len(pids) == 1
+    os.kill(pids[0], signal.SIGKILL)
+    assert launch.wait(20) == 1, launch.output
+    (error,) = [line for line in launch.output.splitlines() if "Caught exception" in line]
+    assert "skill_planner was killed by signal 9" in error
+
+
+def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
+    parameters = {
+        "mode": "realtime",
+        "wait_for_policy": "false",
+        "max_steps": 40,
+        "assets": "builtin",
+        "output": tmp_path,
+    }
+    arguments = " ".join(f"-p {name}:={value}" for name, value in parameters.items())
+    domain = 110
+    twist = "{twist: {linear: {x: .nan, y: 1.0}}}"
+    publish = [
+        workspace.start(f"ros2 topic pub -r 20 /{topic} {kind} '{value}'", domain)
+        for topic, kind, value in (
+            ("delta_twist_cmds", "geometry_msgs/msg/TwistStamped", twist),
+            ("gripper_controller/commands", "std_msgs/msg/Float64MultiArray", "{data: [.inf]}"),
+        )
+    ]
+    for topic, kind in (
+        ("agentview/image_raw", "Image"),
+        ("eye_in_hand/image_raw", "Image"),
+        ("joint_states", "JointState"),
+    ):
+        workspace.start(f"ros2 topic echo /{topic} sensor_msgs/msg/{kind}", domain)
+    workspace.start("ros2 topic echo /ee_pose geometry_msgs/msg/PoseStamped", domain)
+    bridge = workspace.start(f"ros2 run hilam_ros libero_bridge --ros-args {arguments}", domain)
+    assert bridge.wait() == 0, bridge.output
+    facts, actions, _ = episode(tmp_path)
+    assert facts["refused_commands"] > 10, [p.output for p in publish]
+    assert facts["held_steps"] == 40
+    np.testing.assert_array_equal(actions[:, :6], 0)
+    np.testing.assert_array_equal(actions[:, 6], -1)
