@@ -287,9 +287,12 @@ class LiberoBridge(StackNode):
         }
         content = self.recorder.write(facts)
         print("\n".join([*summary_lines(content), f"written to {self.recorder.folder}"]), flush=True)
-        self.env.close()
         self.supervisor.cancel()
         self.done.set_result(None)
+
+    def destroy_node(self) -> None:
+        self.env.close()
+        super().destroy_node()
 
 
 def import_simulator() -> None:

@@ -18,9 +18,9 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 
 from hilam_ros.commands import CommandScale
+from hilam_ros.profile import MODES
 from hilam_ros.timing import StageStats
 
-MODES = ("lockstep", "realtime")
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
 )

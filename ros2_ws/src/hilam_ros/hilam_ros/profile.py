@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+MODES = ("lockstep", "realtime")
+
 
 class ProfileError(ValueError):
     """A profile or checkpoint that cannot be used. One line: what, which value, the choices."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from hilam_ros.launching import POLICY_NODES, end_together, make_node
-from hilam_ros.node import MODES
 from hilam_ros.profile import (
+    MODES,
     ProfileError,
     check_cameras,
     default_policy,
@@ -14,6 +14,8 @@ from hilam_ros.profile import (
     read_profile,
     trained_assets,
 )
+from hilam_sim.assets import resolve_assets
+from hilam_sim.tasks import get_task, initial_states
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
@@ -42,7 +44,7 @@ def start(context: LaunchContext) -> list:
     policy = (Path(given["policy"]) if given["policy"] else default_policy()).absolute()
     card = read_card(policy)
     check_cameras(card, policy, profile, profile_path)
-    assets = choice("assets", given["assets"] or trained_assets(card), ("auto", "builtin", "official"))
+    assets = resolve_assets(given["assets"] or trained_assets(card)).kind
 
     shared = {"mode": mode, "policy": str(policy)}
     bridge = {
@@ -62,8 +64,6 @@ def start(context: LaunchContext) -> list:
 
 def check_task(given: dict[str, str]):
     """The task that suite, task and init_state name."""
-    from hilam_sim.tasks import get_task, initial_states
-
     task = get_task(given["suite"], given["task"])
     count = len(initial_states(task))
     if not given["init_state"].isdecimal() or int(given["init_state"]) >= count:
