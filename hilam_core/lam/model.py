@@ -81,7 +81,7 @@ class ForwardDynamics(nn.Module):
         self.conv32 = nn.Sequential(nn.Conv2d(48, 32, 3, 1, 1), nn.GroupNorm(8, 32), nn.SiLU())
         self.out = nn.Conv2d(32 + 12, 16, 3, 1, 1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        nn.init.constant_(self.out.bias, 0.0)  # type: ignore[arg-type]
 
     def forward(self, images_B3HW: Tensor, features_BChw: Tensor, z_BZ: Tensor) -> Tensor:
         """[B, 3, H/2, W/2] in about [0, 1], from the images [B, 3, H, W] and their feature maps."""

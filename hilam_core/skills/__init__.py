@@ -1,0 +1,25 @@
+"""Skills: variable-length segments of latent actions, discovered by a two-stage H-Net, one vector each."""
+
+from hilam_core.skills.extract import extract_skills
+from hilam_core.skills.hnet import Route, SkillConfig, SkillModel, load_skills
+from hilam_core.skills.losses import SkillBatches, evaluate_skills, ratio_loss, skill_loss
+from hilam_core.skills.metrics import boundary_scores, segmentation_report
+from hilam_core.skills.routing import Router, chunk, confidence, dechunk
+
+__all__ = [
+    "Route",
+    "Router",
+    "SkillBatches",
+    "SkillConfig",
+    "SkillModel",
+    "boundary_scores",
+    "chunk",
+    "confidence",
+    "dechunk",
+    "evaluate_skills",
+    "extract_skills",
+    "load_skills",
+    "ratio_loss",
+    "segmentation_report",
+    "skill_loss",
+]

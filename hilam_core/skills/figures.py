@@ -1,0 +1,59 @@
+"""The skill strip: frames with the segment number beneath each, boundaries marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def draw_strip(
+    path: str | Path,
+    frames: np.ndarray,
+    skills: dict[str, np.ndarray],
+    phases: Sequence[str] | None = None,
+    title: str = "",
+    columns: int = 16,
+) -> None:
+    """Evenly spaced frames (uint8 [T, H, W, 3]); below, boundary probabilities and coloured segments of both
+    stages on the time axis, with the recorded phases where there are any."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    length, colours = len(frames), colormaps["tab10"].colors  # type: ignore[attr-defined]
+    figure = Figure(figsize=(columns, 4.2))
+    grid = figure.add_gridspec(2, columns, height_ratios=[1, 2], hspace=0.25, wspace=0.04)
+    for c, t in enumerate(np.linspace(0, length - 1, columns).round().astype(int)):
+        axes, number = figure.add_subplot(grid[0, c]), int(skills["segment2"][t])
+        axes.imshow(frames[t])
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel(f"{number}", color=colours[number % 10], fontsize=13, labelpad=2)
+        for spine in axes.spines.values():
+            spine.set(color=colours[number % 10], linewidth=3)
+    axes = figure.add_subplot(grid[1, :])
+    rows: list[tuple[str, Any]] = [("zbar^2", skills["segment2"]), ("zbar^1", skills["segment1"])]
+    if phases is not None:
+        rows.insert(0, ("phases", list(phases)))
+    for y, (_, labels) in enumerate(rows):
+        for i, (start, stop) in enumerate(_runs(labels)):
+            axes.barh(
+                y, stop - start, left=start, height=0.8, color=colours[i % 10], alpha=0.8, edgecolor="white"
+            )
+            if isinstance(labels[start], str):
+                axes.text((start + stop) / 2, y, labels[start], ha="center", va="center", fontsize=9)
+    axes.plot(np.arange(length), len(rows) - 0.4 + skills["p1"], color="black", linewidth=0.9)
+    axes.axhline(len(rows) - 0.4 + 0.5, color="grey", linewidth=0.5, linestyle=":")
+    axes.set(xlim=(0, length), xlabel="frame", title=title)
+    axes.set_yticks(
+        [*range(len(rows)), len(rows) + 0.1],
+        [r"$\bar z^2$" if n == "zbar^2" else r"$\bar z^1$" if n == "zbar^1" else n for n, _ in rows]
+        + ["$p^1$"],
+    )
+    figure.savefig(path, dpi=90, bbox_inches="tight")
+
+
+def _runs(labels: Any) -> list[tuple[int, int]]:
+    starts = [0, *(t for t in range(1, len(labels)) if labels[t] != labels[t - 1])]
+    return list(zip(starts, [*starts[1:], len(labels)], strict=True))

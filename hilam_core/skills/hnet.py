@@ -1,0 +1,238 @@
+"""The skill model: a two-stage H-Net over latent actions, causal throughout.
+
+    z^l_1..t -> stage 1 (encoder, router, [stage 2 (encoder, router, [main], dechunk, decoder)], dechunk,
+    decoder)
+             -> prediction of z^l_{t+1}
+
+The sequence blocks are gated recurrences (GRU) where H-Net has Mamba-2: both carry a fixed-size state, so
+that the model runs one step at a time on a robot; `step` gives what `forward` gives. Shapes: B batch, T time,
+J chunks, D width, Z latent action.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hilam_core.checkpoint import load_checkpoint
+from hilam_core.errors import ConfigError
+from hilam_core.skills.routing import P_MIN, Router, chunk, confidence, dechunk, spread
+from hilam_core.training.cards import config_from, restore
+
+
+@dataclass
+class SkillConfig:
+    """Architecture of the skill model."""
+
+    latent_dim: int = 0
+    """Length of z^l; 0 takes it from the stored latent actions."""
+    width: int = 64
+    """Length of features and of skill vectors."""
+    encoder_blocks: int = 1
+    """Blocks in each stage's encoder."""
+    main_blocks: int = 2
+    """Blocks of the innermost network."""
+    decoder_blocks: int = 1
+    """Blocks in each stage's decoder."""
+    chunk_lengths: tuple[float, ...] = (5.0, 3.0)
+    """Target chunk length N of each stage, in that stage's tokens: 5 and 3 aim at skills of 15 frames."""
+    threshold: float = 0.5
+    """A boundary where p is at least this."""
+    min_change: float = 0.05
+    """Relative change of features below which boundary probabilities fade (see Router); 0 is H-Net as
+    published."""
+    residual_dropout: float = 0.0
+    """Share of training sequences whose frame-rate residual is dropped, so that chunk vectors must carry the
+    plan."""
+
+    def __post_init__(self) -> None:
+        if not self.chunk_lengths or min(self.chunk_lengths) <= 1:
+            raise ConfigError(f"chunk_lengths must be greater than 1, got {self.chunk_lengths}")
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"threshold must be in (0, 1), got {self.threshold}")
+
+
+@dataclass
+class Route:
+    """What a stage decided: p [B, T], b bool [B, T], zbar [B, T, D] on its own time axis, and that axis'
+    mask."""
+
+    p: Tensor
+    b: Tensor
+    zbar: Tensor
+    mask: Tensor
+
+
+@dataclass
+class State:
+    """What one stage (or the innermost network) remembers between steps: a fixed-size state however long it
+    runs."""
+
+    blocks: list[Tensor | None] = field(default_factory=list)
+    before: Tensor | None = None
+    value: Tensor | None = None
+    decoder: list[Tensor | None] = field(default_factory=list)
+    inner: State | None = None
+
+
+class Block(nn.Module):
+    """x + GRU(norm x), then x + MLP(norm x): causal, with a state of one vector."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.gru = nn.GRU(width, width, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+
+    def forward(self, x_BTD: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, state = self.gru(self.norm1(x_BTD), state)
+        x_BTD = x_BTD + y
+        return x_BTD + self.mlp(self.norm2(x_BTD)), state
+
+
+class Blocks(nn.Module):
+    """Some blocks and a final normalisation."""
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width) for _ in range(count))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x_BTD: Tensor, states: list[Tensor | None] | None = None) -> tuple[Tensor, list]:
+        states = states or [None] * len(self.blocks)
+        after = []
+        for block, state in zip(self.blocks, states, strict=True):
+            x_BTD, state = block(x_BTD, state)
+            after.append(state)
+        return self.norm(x_BTD), after
+
+
+class Main(nn.Module):
+    """The innermost network, on the shortest sequence."""
+
+    def __init__(self, config: SkillConfig) -> None:
+        super().__init__()
+        self.net = Blocks(config.width, config.main_blocks)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Route]]:
+        return self.net(x)[0], []
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, list[Route]]:
+        y, state.blocks = self.net(x, state.blocks)
+        return y, []
+
+
+class Stage(nn.Module):
+    """Encoder, router, the network inside on the boundary tokens, dechunk, decoder."""
+
+    def __init__(self, config: SkillConfig, inner: Stage | Main) -> None:
+        super().__init__()
+        self.encoder = Blocks(config.width, config.encoder_blocks)
+        self.router = Router(config.width, config.threshold, config.min_change)
+        self.inner = inner
+        self.residual = nn.Linear(config.width, config.width)
+        self.decoder = Blocks(config.width, config.decoder_blocks)
+        self.residual_dropout = config.residual_dropout
+        nn.init.zeros_(self.residual.weight)
+        nn.init.zeros_(self.residual.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Route]]:
+        h, _ = self.encoder(x)
+        p, b = self.router(h, mask)
+        zhat, routes = self.inner(*chunk(h, b))
+        zbar = dechunk(zhat, p, b)
+        y = self._residual(h) + zbar * confidence(p, b)[..., None]
+        return self.decoder(y)[0], [Route(p, b, zbar, mask), *routes]
+
+    def _residual(self, h: Tensor) -> Tensor:
+        with torch.autocast(h.device.type, enabled=False):
+            r = self.residual(h.float())
+        if self.training and self.residual_dropout:
+            r = r * (torch.rand(len(r), 1, 1, device=r.device) >= self.residual_dropout)
+        return r
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, list[Route]]:
+        """One token [1, 1, D]; updates `state`. The inner network runs at boundaries alone."""
+        h, state.blocks = self.encoder(x, state.blocks)
+        p = torch.ones_like(h[..., 0]) if state.before is None else self.router.probability(state.before, h)
+        b = p >= self.router.threshold
+        routes: list[Route] = []
+        if b:
+            state.inner = state.inner or State()
+            zhat, routes = self.inner.step(h, state.inner)
+            P = p.clamp(P_MIN, 1 - P_MIN)[..., None]
+            state.value = P * zhat + (1 - P) * (0 if state.value is None else state.value)
+        assert state.value is not None  # the first token is a boundary
+        y, state.decoder = self.decoder(self._residual(h) + state.value, state.decoder)
+        state.before = h
+        return y, [Route(p, b, state.value, torch.ones_like(b)), *routes]
+
+
+class SkillModel(nn.Module):
+    """Two (or more) stages of dynamic chunking that predict the next latent action."""
+
+    def __init__(self, config: SkillConfig) -> None:
+        super().__init__()
+        if config.latent_dim < 1:
+            raise ConfigError(f"latent_dim must be at least 1, got {config.latent_dim}")
+        self.config = config
+        self.embed = nn.Linear(config.latent_dim, config.width)
+        net: Stage | Main = Main(config)
+        for _ in config.chunk_lengths:
+            net = Stage(config, net)
+        self.net = net
+        self.head = nn.Linear(config.width, config.latent_dim)
+
+    def forward(self, z_BTZ: Tensor, mask_BT: Tensor | None = None) -> tuple[Tensor, list[Route]]:
+        """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding goes at the
+        end."""
+        mask = (
+            torch.ones(z_BTZ.shape[:2], dtype=torch.bool, device=z_BTZ.device) if mask_BT is None else mask_BT
+        )
+        y, routes = self.net(self.embed(z_BTZ), mask)
+        return self.head(y), routes
+
+    def step(self, z_Z: Tensor, state: State) -> tuple[Tensor, list[Route]]:
+        """One latent action [Z] in order; `state` starts as State() and is updated. A stage beyond the first
+        has a route only at the steps where the stage before it had a boundary. (Prediction [Z], routes [1,
+        1])."""
+        y, routes = self.net.step(self.embed(z_Z)[None, None], state)
+        return self.head(y)[0, 0], routes
+
+
+@dataclass
+class Skills:
+    """One stage on the frame axis: composed boundary, its probability, zbar^s, segment number (from 1)."""
+
+    b: Tensor
+    p: Tensor
+    z: Tensor
+    segment: Tensor
+
+
+def to_frame_rate(routes: list[Route]) -> list[Skills]:
+    """Stages on their own, ever shorter, time axes to the frame axis: zbar^s_t = z^s_{k^s_t}, k^s =
+    cumsum(bbar^s)."""
+    skills: list[Skills] = []
+    outer: list[Tensor] = []
+    for route in routes:
+        b, p, z = route.b, route.p, route.zbar
+        for outer_b in reversed(outer):
+            b = spread(b[..., None], outer_b)[..., 0] & outer_b
+            p = spread(p[..., None], outer_b)[..., 0] * outer_b
+            z = spread(z, outer_b)
+        skills.append(Skills(b, p, z, b.cumsum(1)))
+        outer.append(route.b)
+    return skills
+
+
+def load_skills(folder: str | Path, device: str = "cpu") -> tuple[SkillModel, dict[str, Any]]:
+    """A trained skill model, in evaluation mode, and its card."""
+    state, card = load_checkpoint(folder, "skills")
+    model = SkillModel(config_from(SkillConfig, card["config"]["model"], folder))
+    restore(model, state, folder)
+    return model.to(device).eval(), card

@@ -1,0 +1,82 @@
+"""How well discovered boundaries agree with known phase changes, against trivial segmentations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+Pair = tuple[Sequence[int], Sequence[int]]
+
+
+def matches(predicted: Sequence[int], true: Sequence[int], tolerance: int) -> int:
+    """Most one-to-one pairs of (predicted, true) times at most `tolerance` steps apart; both sorted."""
+    i = j = found = 0
+    while i < len(predicted) and j < len(true):
+        if abs(predicted[i] - true[j]) <= tolerance:
+            found, i, j = found + 1, i + 1, j + 1
+        elif predicted[i] < true[j]:
+            i += 1
+        else:
+            j += 1
+    return found
+
+
+def boundary_scores(pairs: Sequence[Pair], tolerance: int) -> dict[str, float]:
+    """Precision, recall and F1 over episodes of (predicted, true) boundary times; the start of an episode is
+    no boundary."""
+    found = sum(matches(p, t, tolerance) for p, t in pairs)
+    n_predicted, n_true = sum(len(p) for p, _ in pairs), sum(len(t) for _, t in pairs)
+    precision, recall = found / max(n_predicted, 1), found / max(n_true, 1)
+    f1 = 2 * found / max(n_predicted + n_true, 1)
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+def phase_boundaries(phases: Sequence[str]) -> list[int]:
+    """Steps at which the phase differs from the step before."""
+    return [t for t in range(1, len(phases)) if phases[t] != phases[t - 1]]
+
+
+def segmentation_report(
+    skills: Mapping[str, dict[str, np.ndarray]],
+    phases: Mapping[str, Sequence[str]],
+    stage: int = 2,
+    tolerance: int = 5,
+    shift: int = 0,
+    seed: int = 0,
+) -> dict[str, float]:
+    """F1 of stage `stage` over the episodes in `phases`, and of cutting the same number of segments evenly or
+    at random.
+
+    shift: added to predicted times; k // 2 puts a boundary in the middle of the frames its z^l spans.
+    """
+    rng = np.random.default_rng(seed)
+    ours: list[Pair] = []
+    even: list[Pair] = []
+    random: list[Pair] = []
+    for key, names in phases.items():
+        true, length = phase_boundaries(names), len(names)
+        times = np.flatnonzero(skills[key][f"b{stage}"]).tolist()
+        cuts = [t + shift for t in times if t > 0 and t + shift < length]
+        ours.append((cuts, true))
+        even.append(([round(length * (i + 1) / (len(cuts) + 1)) for i in range(len(cuts))], true))
+        for _ in range(20):
+            random.append((sorted(rng.choice(np.arange(1, length), len(cuts), replace=False).tolist()), true))
+    scores = {
+        name: boundary_scores(rows, tolerance)
+        for name, rows in (("", ours), ("even_", even), ("random_", random))
+    }
+    lengths = np.concatenate([segment_lengths(skills[key][f"segment{stage}"]) for key in phases])
+    return {
+        **{f"{name}{metric}": value for name, row in scores.items() for metric, value in row.items()},
+        "segment_frames_mean": float(lengths.mean()),
+        "segment_frames_10": float(np.percentile(lengths, 10)),
+        "segment_frames_90": float(np.percentile(lengths, 90)),
+        "segments_per_episode": len(lengths) / len(phases),
+        "phases_per_episode": float(np.mean([len(t) + 1 for _, t in ours])),
+    }
+
+
+def segment_lengths(segments: np.ndarray) -> np.ndarray:
+    """Steps in each segment, from segment numbers [T]."""
+    return np.unique(segments, return_counts=True)[1]
