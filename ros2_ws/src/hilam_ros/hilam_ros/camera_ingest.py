@@ -35,8 +35,8 @@ class CameraIngest(StackNode):
         self.fingers = self.parameter(
             "finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "joint names"
         )
-        self.finger_signs = self.parameter(
-            "finger_signs", [1.0, -1.0], "the policy's finger positions over the arm's"
+        self.finger_signs = np.array(
+            self.parameter("finger_signs", [1.0, -1.0], "the policy's finger positions over the arm's")
         )
         self.pose_offset_m = np.array(
             self.parameter(

@@ -37,8 +37,8 @@ class LiberoBridge(StackNode):
         super().__init__("libero_bridge")
         self.cameras = self.parameter("cameras", ["agentview", "eye_in_hand"], "LIBERO's cameras to publish")
         self.scale = command_scale(self)
-        self.finger_signs = self.parameter(
-            "finger_signs", [1.0, -1.0], "the simulation's finger positions over the arm's"
+        self.finger_signs = np.array(
+            self.parameter("finger_signs", [1.0, -1.0], "the simulation's finger positions over the arm's")
         )
         self.joint_names = self.parameter("arm_joints", ARM_JOINTS, "joint names") + self.parameter(
             "finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "joint names"

@@ -26,6 +26,18 @@ def find_profile(name: str, folder: Path) -> Path:
     raise ProfileError(f"unknown profile '{name}': choose from {choices}, or give a file")
 
 
+def load_profile(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """A profile's file and parameters; names and types must be those of libero.yaml, which lists all."""
+    path = find_profile(name, folder)
+    parameters, known = read_profile(path), read_profile(folder / "libero.yaml")
+    for key, value in parameters.items():
+        if key not in known:
+            raise ProfileError(f"profile '{path}': unknown parameter '{key}', choose from {', '.join(known)}")
+        if type(value) is not type(known[key]):
+            raise ProfileError(f"profile '{path}': {key} is {value!r}, expected a value like {known[key]!r}")
+    return path, parameters
+
+
 def read_profile(path: Path) -> dict[str, Any]:
     """The parameters that a profile gives every node."""
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from hilam_ros.launching import POLICY_NODES, end_together, make_node
-from hilam_ros.profile import check_cameras, default_policy, find_profile, read_card, read_profile
+from hilam_ros.profile import check_cameras, default_policy, load_profile, read_card
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
@@ -16,10 +16,10 @@ from launch.substitutions import LaunchConfiguration
 def start(context: LaunchContext) -> list:
     """Check the checkpoint against the profile, then start the three nodes."""
     config = Path(get_package_share_directory("hilam_ros")) / "config"
-    profile_path = find_profile(LaunchConfiguration("profile").perform(context), config)
+    profile_path, profile = load_profile(LaunchConfiguration("profile").perform(context), config)
     given_policy = LaunchConfiguration("policy").perform(context)
     policy = (Path(given_policy) if given_policy else default_policy()).absolute()
-    check_cameras(read_card(policy), policy, read_profile(profile_path), profile_path)
+    check_cameras(read_card(policy), policy, profile, profile_path)
     parameters = {"mode": "realtime", "policy": str(policy)}
     return [end_together(), *(make_node(name, profile_path, parameters) for name in POLICY_NODES)]
 

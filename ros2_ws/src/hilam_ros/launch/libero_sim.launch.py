@@ -9,9 +9,8 @@ from hilam_ros.profile import (
     ProfileError,
     check_cameras,
     default_policy,
-    find_profile,
+    load_profile,
     read_card,
-    read_profile,
     trained_assets,
 )
 from hilam_sim.assets import resolve_assets
@@ -39,8 +38,8 @@ def start(context: LaunchContext) -> list:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     task = check_task(given)
     mode = choice("mode", given["mode"], MODES)
-    profile_path = find_profile(given["profile"], Path(get_package_share_directory("hilam_ros")) / "config")
-    profile = read_profile(profile_path)
+    config = Path(get_package_share_directory("hilam_ros")) / "config"
+    profile_path, profile = load_profile(given["profile"], config)
     policy = (Path(given["policy"]) if given["policy"] else default_policy()).absolute()
     card = read_card(policy)
     check_cameras(card, policy, profile, profile_path)
