@@ -94,11 +94,12 @@ def paint_bottle(
 
 def paint_milk() -> Image.Image:
     painter = Painter((245, 246, 250))
-    painter.band(0, 0.16, (40, 120, 60))
-    painter.band(0.7, 0.88, (205, 30, 35))
+    painter.band(0, 0.16, (50, 140, 75))
+    painter.band(0.64, 0.7, (60, 120, 205))
     for k in range(4):
         u = (k + 0.5) / 4
-        painter.text(u, 0.53, 0.21, 0.2, "MILK", (200, 20, 30))
+        painter.text(u, 0.51, 0.21, 0.2, "MILK", (30, 80, 180))
+        painter.ellipse(u - 0.04, 0.78, 0.06, 0.035, (25, 25, 30))
         for du, v, radius in ((-0.06, 0.3, 0.035), (0.03, 0.25, 0.05), (0.07, 0.36, 0.025)):
             painter.disc(u + du, v, radius, (25, 25, 30))
     return painter.image
@@ -147,7 +148,7 @@ LOOKS: dict[str, Look] = {
     ),
     "tomato_sauce": Look(
         can(0.033, 0.0414, "y"),
-        lambda: paint_can(_RED, _WHITE, _GREEN, "TOMATO", _WHITE, (220, 50, 30), (190, 192, 196)),
+        lambda: paint_can(_RED, (25, 120, 50), _WHITE, "TOMATO", _WHITE, (235, 70, 40), (190, 192, 196)),
     ),
     "ketchup": Look(
         bottle(
