@@ -1,0 +1,3 @@
+from rclpy.exceptions import InvalidHandle, RCLError
+
+__all__ = ["InvalidHandle", "RCLError"]

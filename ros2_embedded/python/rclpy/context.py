@@ -1,0 +1,131 @@
+"""A context: arguments, the DDS participant, and whether we are still running."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rclpy import arguments
+from rclpy.exceptions import NotInitializedException
+
+if TYPE_CHECKING:
+    from embedded_dds.dds import Participant
+    from embedded_dds.graph import Graph
+
+
+class Context:
+    """What `rclpy.init` initialises. One DDS participant per context, made with the first node."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._running = False
+        self._callbacks: list[Any] = []
+        self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()  # executors: things with a `wake` method
+        self._participant: Participant | None = None
+        self._graph: Graph | None = None
+        self._domain_id = 0
+        self.arguments = arguments.Arguments()
+
+    def init(
+        self, args: Sequence[str] | None = None, *, initialize_logging: bool = True, domain_id: int | None = None
+    ) -> None:
+        """Starts the context; `args` None means sys.argv. RuntimeError if it runs already."""
+        import sys
+
+        from rclpy import logging
+
+        with self._lock:
+            if self._running:
+                raise RuntimeError("Context.init() must only be called once")
+            if domain_id is None:
+                text = os.environ.get("ROS_DOMAIN_ID") or "0"
+                if not text.isdigit():
+                    raise RuntimeError(f"ROS_DOMAIN_ID is {text!r}, not a number from 0 to 232")
+                domain_id = int(text)
+            if not 0 <= domain_id <= 232:
+                raise RuntimeError(f"Domain id ({domain_id}) must be between 0 and 232")
+            self._domain_id = domain_id
+            self.arguments = arguments.parse(sys.argv if args is None else args)
+            if initialize_logging:
+                logging.initialize(self.arguments.log_levels, self.arguments.stdout)
+            self._running = True
+            _contexts.add(self)
+
+    def ok(self) -> bool:
+        return self._running
+
+    def get_domain_id(self) -> int:
+        if not self._running:
+            raise NotInitializedException()
+        return self._domain_id
+
+    @property
+    def participant(self) -> Participant:
+        return self._open()[0]
+
+    @property
+    def graph(self) -> Graph:
+        return self._open()[1]
+
+    def _open(self) -> tuple[Participant, Graph]:
+        from embedded_dds.dds import Participant
+        from embedded_dds.graph import Graph
+
+        with self._lock:
+            if not self._running:
+                raise NotInitializedException()
+            if self._participant is None or self._graph is None:
+                self._participant = Participant(self._domain_id)
+                self._graph = Graph(self._participant)
+            return self._participant, self._graph
+
+    def on_shutdown(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` at shutdown, once."""
+        weak = weakref.WeakMethod(callback) if hasattr(callback, "__self__") else lambda: callback
+        with self._lock:
+            self._callbacks.append(weak)
+
+    def stop(self) -> None:
+        """Ends spinning, keeps the participant: what a signal does. Safe in a signal handler."""
+        self._running = False
+        self.wake()
+
+    def wake(self) -> None:
+        for waker in list(self._wakers):
+            waker.wake()
+
+    def shutdown(self) -> None:
+        """Ends spinning and leaves the domain; RuntimeError if the context does not run."""
+        if not self._running:
+            raise RuntimeError("Context must be initialized before it can be shutdown")
+        self.try_shutdown()
+
+    def try_shutdown(self) -> None:
+        """`shutdown`, or nothing if that happened already."""
+        self.stop()
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks, []
+            participant, self._participant, self._graph = self._participant, None, None
+        for weak in callbacks:
+            callback = weak()
+            if callback is not None:
+                callback()
+        if participant is not None:
+            participant.close()
+        _contexts.discard(self)
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.try_shutdown()
+
+
+_contexts: set[Context] = set()
+
+
+def running_contexts() -> list[Context]:
+    return list(_contexts)

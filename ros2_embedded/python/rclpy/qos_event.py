@@ -1,0 +1,1 @@
+from rclpy.event_handler import *  # noqa: F403
