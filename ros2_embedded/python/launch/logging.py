@@ -40,7 +40,11 @@ def write_output(name: str, line: str, to_screen: bool) -> None:
     """A line that a process wrote."""
     text = f"[{name}] {line}"
     if to_screen:
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # said once, then the launch shuts down
+            raise
     log_file = _log_file()
     if log_file:
         log_file.emit(logging.makeLogRecord({"msg": text, "levelname": "INFO", "name": name}))

@@ -7,28 +7,26 @@ from pathlib import Path
 
 from ros2cli.main import CommandError
 
+_SHOW = ("-s", "--show-args", "--show-arguments")
+_KNOWN = {
+    "launch-prefix",
+    "sigterm_timeout",
+    "sigkill_timeout",
+}  # what actions themselves read
+
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-s", "--show-args", "--show-arguments", action="store_true", help="show the arguments and end"
-    )
-    parser.add_argument(
-        "-d", "--debug", action="store_true", help="print the traceback of errors in launch files"
-    )
+    parser.add_argument(*_SHOW, dest="show", action="store_true", help="show the arguments and end")
+    parser.add_argument("-d", "--debug", action="store_true", help="print the traceback of errors")
     parser.add_argument("-n", "--noninteractive", action="store_true", help="no terminal is attached")
     parser.add_argument("--launch-prefix", help="command put before every executable, as 'gdb --args'")
     parser.add_argument("package", help="package, or the path of a launch file")
-    parser.add_argument(
-        "arguments", nargs=argparse.REMAINDER, help="launch file (after a package), then name:=value ..."
-    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="launch file of the package, name:=value")
     parser.set_defaults(main=launch)
 
 
 def launch(args: argparse.Namespace) -> int:
     path, texts = _launch_file(args.package, args.arguments)
-    show_arguments = args.show_args or any(
-        text in ("-s", "--show-args", "--show-arguments") for text in texts
-    )
     arguments = parse_arguments([text for text in texts if not text.startswith("-")])
     if args.launch_prefix:
         arguments["launch-prefix"] = args.launch_prefix
@@ -36,24 +34,16 @@ def launch(args: argparse.Namespace) -> int:
     from launch import LaunchDescription, LaunchService
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import PythonLaunchDescriptionSource
-    from launch.logging import get_logger
 
-    include = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(path)), launch_arguments=arguments.items()
-    )
-    if show_arguments:
-        return _show(_load(include.launch_description_source, path))
-    if not args.debug:
-        declared = {
-            argument.name
-            for argument in _load(include.launch_description_source, path).get_launch_arguments()
-        }
-        for name in sorted(
-            arguments.keys() - declared - {"launch-prefix", "sigterm_timeout", "sigkill_timeout"}
-        ):
-            choices = ", ".join(sorted(declared)) or "none"
-            get_logger("launch").warning("%s declares no argument '%s', but: %s", path.name, name, choices)
+    source = PythonLaunchDescriptionSource(str(path))
+    declared = _load(source, path, args.debug).get_launch_arguments()
+    if args.show or not set(_SHOW).isdisjoint(texts):
+        print("Arguments (pass arguments as '<name>:=<value>'):\n")
+        print("\n\n".join(argument.describe() for argument in declared) or "  No arguments.")
+        return 0
+    _warn_of_unknown(path, arguments, {argument.name for argument in declared})
     service = LaunchService(argv=texts, noninteractive=args.noninteractive, debug=args.debug)
+    include = IncludeLaunchDescription(source, launch_arguments=arguments.items())
     service.include_launch_description(LaunchDescription([include]))
     return service.run()
 
@@ -91,18 +81,21 @@ def _launch_file(package: str, arguments: list[str]) -> tuple[Path, list[str]]:
     return files[arguments[0]], arguments[1:]
 
 
-def _load(source, path: Path):
+def _load(source, path: Path, debug: bool):
     from launch import LaunchContext
 
     try:
         return source.get_launch_description(LaunchContext())
     except Exception as error:
+        if debug:
+            raise
         kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
         raise CommandError(f"cannot load {path}: {kind}{' '.join(str(error).split())}") from error
 
 
-def _show(description) -> int:
-    arguments = description.get_launch_arguments()
-    print("Arguments (pass arguments as '<name>:=<value>'):\n")
-    print("\n\n".join(argument.describe() for argument in arguments) or "  No arguments.")
-    return 0
+def _warn_of_unknown(path: Path, arguments: dict[str, str], declared: set[str]) -> None:
+    from launch.logging import get_logger
+
+    for name in sorted(arguments.keys() - declared - _KNOWN):
+        choices = ", ".join(sorted(declared)) or "none"
+        get_logger("launch").warning("%s declares no argument '%s', but: %s", path.name, name, choices)
