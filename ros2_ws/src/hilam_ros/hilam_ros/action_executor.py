@@ -31,7 +31,7 @@ class ActionExecutorNode(PolicyNode):
         super().__init__("action_executor")
         from hilam_core.runtime import ActionExecutor
 
-        self.executor = ActionExecutor(self.policy)
+        self.low_level = ActionExecutor(self.policy)
         self.scale = command_scale(self)
         self.pose_target = PoseTarget(self.scale.control_hz)
         self.max_observation_age_s = self.parameter(
@@ -83,17 +83,17 @@ class ActionExecutorNode(PolicyNode):
         if self.task is None:
             return
         try:
-            self.executor.reset(self.task.instruction)
+            self.low_level.reset(self.task.instruction)
         except ValueError as error:
             raise NodeError(str(error)) from None
         self.warm_up()
-        self.executor.reset(self.task.instruction)
+        self.low_level.reset(self.task.instruction)
 
     def warm_up(self) -> None:
         from hilam_core.runtime import Skill
 
         no_skill = Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0)
-        self.executor.act(self.blank_observation(), no_skill)
+        self.low_level.act(self.blank_observation(), no_skill)
 
     def on_observation(self, msg: Observation) -> None:
         if self.is_current(msg):
@@ -131,7 +131,7 @@ class ActionExecutorNode(PolicyNode):
         start_s = time.perf_counter()
         vector = np.asarray(skill.vector, np.float32)
         try:
-            action = self.executor.act(
+            action = self.low_level.act(
                 policy_observation(obs), Skill(vector, skill.id, skill.boundary_probability)
             )
             acted_s = time.perf_counter()

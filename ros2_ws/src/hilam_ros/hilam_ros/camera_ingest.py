@@ -134,9 +134,7 @@ class CameraIngest(StackNode):
             ee_quat=np.array(
                 [pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w]
             ),
-            gripper_qpos=np.array(
-                [s * position[f] for f, s in zip(self.fingers, self.finger_signs, strict=True)]
-            ),
+            gripper_qpos=np.array([position[finger] for finger in self.fingers]) * self.finger_signs,
         )
 
 

@@ -11,7 +11,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, Task
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, Header
 
 from hilam_ros.commands import NonFiniteCommand
 from hilam_ros.episode import EpisodeRecorder, summary_lines
@@ -197,7 +197,7 @@ class LiberoBridge(StackNode):
         self.pose.publish(pose)
 
         for camera, publisher in zip(self.cameras, self.camera_publishers, strict=True):
-            header = type(pose.header)(stamp=stamp, frame_id=f"{camera}_optical_frame")
+            header = Header(stamp=stamp, frame_id=f"{camera}_optical_frame")
             publisher.publish(image_message(self.obs[camera], header))
 
     def on_twist(self, msg: TwistStamped) -> None:

@@ -21,7 +21,7 @@ class SkillPlannerNode(PolicyNode):
         super().__init__("skill_planner")
         from hilam_core.runtime import SkillPlanner
 
-        self.planner = SkillPlanner(self.policy)
+        self.high_level = SkillPlanner(self.policy)
         self.schedule = PlanSchedule(self.policy.plan_period)
         self.publisher = self.create_publisher(LatentSkill, "skill", self.newest_or_all())
         self.follow_task()
@@ -34,18 +34,18 @@ class SkillPlannerNode(PolicyNode):
         if self.task is None:
             return
         try:
-            self.planner.reset(self.task.instruction)
+            self.high_level.reset(self.task.instruction)
         except ValueError as error:
             raise NodeError(str(error)) from None
-        self.planner.plan(self.blank_observation())
-        self.planner.reset(self.task.instruction)
+        self.high_level.plan(self.blank_observation())
+        self.high_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
         if not self.is_current(msg) or not self.schedule.due(msg.episode, msg.seq):
             return
         start_s = time.perf_counter()
         try:
-            skill = self.planner.plan(policy_observation(msg))
+            skill = self.high_level.plan(policy_observation(msg))
         except ObservationError as error:
             raise NodeError(str(error)) from None
         if not np.isfinite(skill.vector).all():
