@@ -68,7 +68,7 @@ def test_an_interrupted_generation_leaves_nothing_that_looks_complete(empty_cach
     assert (resolve_assets("builtin").path / "scenes" / "libero_floor_base_style.xml").is_file()
 
 
-def test_choices_and_errors(empty_cache, tmp_path, monkeypatch):
+def test_choices_and_errors(tmp_path, monkeypatch):
     with pytest.raises(SimError, match=r"'pretty'.*auto, builtin, official"):
         resolve_assets("pretty")
     monkeypatch.setenv("LIBERO_ASSETS", str(tmp_path))
@@ -80,6 +80,7 @@ def test_choices_and_errors(empty_cache, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     assert resolve_assets("auto").kind == "official"
     monkeypatch.delenv("LIBERO_ASSETS")
+    monkeypatch.setenv("HILAM_CACHE", str(cache_folder()))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert resolve_assets("auto").kind == "builtin"
     with pytest.raises(SimError, match="no official LIBERO assets in"):
@@ -227,6 +228,22 @@ def test_the_light_robot_moves_and_looks_like_the_full_one(scene):
     difference = np.abs(pictures[0] - pictures[1]).mean(-1)
     assert difference.mean() < 1.5  # grey levels of 255
     assert (difference > 40).mean() < 0.02
+
+
+MEAN_COLOUR_OF_QUARTERS = {  # RGB: upper left, upper right, lower left, lower right
+    "agentview": [[121, 116, 112], [120, 114, 107], [174, 166, 156], [175, 162, 146]],
+    "eye_in_hand": [[171, 162, 152], [192, 180, 169], [137, 132, 127], [132, 123, 117]],
+}
+
+
+def test_the_pictures_stay_as_shipped_policies_know_them():
+    """Looks are the input of every policy: who changes these numbers makes the shipped checkpoints anew."""
+    env = LiberoEnv("libero_object", 7, assets="builtin")
+    views, _ = env.reset(seed=0)
+    env.close()
+    for camera, expected in MEAN_COLOUR_OF_QUARTERS.items():
+        quarters = views[camera].reshape(2, 64, 2, 64, 3).mean((1, 3)).reshape(4, 3)
+        np.testing.assert_allclose(quarters, expected, atol=1.5, err_msg=camera)
 
 
 def test_objects_are_visible_and_told_apart_by_colour(scene):
