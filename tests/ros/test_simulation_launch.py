@@ -157,13 +157,6 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
             ("gripper_controller/commands", "std_msgs/msg/Float64MultiArray", "{data: [.inf]}"),
         )
     ]
-    for topic, kind in (
-        ("agentview/image_raw", "Image"),
-        ("eye_in_hand/image_raw", "Image"),
-        ("joint_states", "JointState"),
-    ):
-        workspace.start(f"ros2 topic echo /{topic} sensor_msgs/msg/{kind}", domain)
-    workspace.start("ros2 topic echo /ee_pose geometry_msgs/msg/PoseStamped", domain)
     bridge = workspace.start(f"ros2 run hilam_ros libero_bridge --ros-args {arguments}", domain)
     assert bridge.wait() == 0, bridge.output
     facts, actions, _ = episode(tmp_path)

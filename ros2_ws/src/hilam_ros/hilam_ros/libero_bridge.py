@@ -132,8 +132,7 @@ class LiberoBridge(StackNode):
 
     def start_when_ready(self) -> None:
         """Publish the first observation once every peer says it is ready."""
-        ready = all(self.peer_messages.get(peer) == READY for peer in self.peers) and not self.waiting_for()
-        if self.started_s or not ready:
+        if self.started_s or (self.peers and self.unready()):
             return
         self.started_s = self.last_tick_s = time.perf_counter()
         self.get_logger().info(f"episode begins: {self.env.instruction}")
