@@ -4,9 +4,9 @@
     decoder)
              -> prediction of z^l_{t+1}
 
-The sequence blocks are gated recurrences (GRU) where H-Net has Mamba-2: both carry a fixed-size state, so
-that the model runs one step at a time on a robot; `step` gives what `forward` gives. Shapes: B batch, T time,
-J chunks, D width, Z latent action.
+The sequence blocks are LSTMs where H-Net has Mamba-2 (and a fast CPU kernel exists for them): both carry a
+fixed-size state, so that the model runs one step at a time on a robot; `step` gives what `forward` gives.
+Shapes: B batch, T time, J chunks, D width, Z latent action.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ class SkillConfig:
             raise ConfigError(f"threshold must be in (0, 1), got {self.threshold}")
 
 
+BlockState = tuple[Tensor, Tensor] | None
+
+
 @dataclass
 class Route:
     """What a stage decided: p [B, T], b bool [B, T], zbar [B, T, D] on its own time axis, and that axis'
@@ -72,24 +75,24 @@ class State:
     """What one stage (or the innermost network) remembers between steps: a fixed-size state however long it
     runs."""
 
-    blocks: list[Tensor | None] = field(default_factory=list)
+    blocks: list[BlockState] = field(default_factory=list)
     before: Tensor | None = None
     value: Tensor | None = None
-    decoder: list[Tensor | None] = field(default_factory=list)
+    decoder: list[BlockState] = field(default_factory=list)
     inner: State | None = None
 
 
 class Block(nn.Module):
-    """x + GRU(norm x), then x + MLP(norm x): causal, with a state of one vector."""
+    """x + LSTM(norm x), then x + MLP(norm x): causal, with a state of two vectors."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.gru = nn.GRU(width, width, batch_first=True)
+        self.lstm = nn.LSTM(width, width, batch_first=True)
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
-    def forward(self, x_BTD: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        y, state = self.gru(self.norm1(x_BTD), state)
+    def forward(self, x_BTD: Tensor, state: BlockState = None) -> tuple[Tensor, BlockState]:
+        y, state = self.lstm(self.norm1(x_BTD), state)
         x_BTD = x_BTD + y
         return x_BTD + self.mlp(self.norm2(x_BTD)), state
 
@@ -102,7 +105,7 @@ class Blocks(nn.Module):
         self.blocks = nn.ModuleList(Block(width) for _ in range(count))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x_BTD: Tensor, states: list[Tensor | None] | None = None) -> tuple[Tensor, list]:
+    def forward(self, x_BTD: Tensor, states: list[BlockState] | None = None) -> tuple[Tensor, list]:
         states = states or [None] * len(self.blocks)
         after = []
         for block, state in zip(self.blocks, states, strict=True):

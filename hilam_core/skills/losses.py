@@ -54,9 +54,8 @@ class SkillBatches:
 
     def sample(self, rng: np.random.Generator, batch_size: int, rec_frames: int) -> dict[str, np.ndarray]:
         """A random batch."""
-        return self.batch(
-            rng.choice(len(self.z), min(batch_size, len(self.z)), replace=False), rng, rec_frames
-        )
+        indices = rng.choice(len(self.z), min(batch_size, len(self.z)), replace=False)
+        return self.batch(indices.tolist(), rng, rec_frames)
 
     def batch(
         self, indices: Sequence[int], rng: np.random.Generator, rec_frames: int
