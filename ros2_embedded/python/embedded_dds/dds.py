@@ -7,17 +7,36 @@ wait or write release the GIL.
 from __future__ import annotations
 
 import ctypes as ct
-import functools
 import os
 import sys
 import threading
 from dataclasses import dataclass
-from types import SimpleNamespace
+from html import escape
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from types import ModuleType, SimpleNamespace
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
-from cyclonedds import _clayer
-from cyclonedds.internal import DDS, dds_c_t
+
+def _load() -> tuple[ModuleType, ModuleType]:
+    """The wheel's C module and its `internal`, without the rest of the package, which takes 0.15 s to import."""
+    if "cyclonedds" in sys.modules:
+        from cyclonedds import _clayer, internal
+
+        return _clayer, internal
+    spec = PathFinder.find_spec("cyclonedds")
+    if spec is None:
+        raise ImportError("the embedded ROS 2 runtime needs the package cyclonedds: pip install cyclonedds==11.0.1")
+    sys.modules["cyclonedds"] = module_from_spec(spec)
+    try:
+        from cyclonedds import _clayer, internal
+    finally:
+        del sys.modules["cyclonedds"]
+    return _clayer, internal
+
+
+_clayer, _internal = _load()
+DDS, dds_c_t = _internal.DDS, _internal.dds_c_t
 
 FOREVER = (1 << 63) - 1
 TIMEOUT, NO_DATA = -10, -11
@@ -220,7 +239,7 @@ def configuration() -> str:
         peers.append("localhost")
     if wanted in ("LOCALHOST", "OFF"):
         general += "<AllowMulticast>false</AllowMulticast>"
-    listed = "".join(f"<Peer Address={quoteattr(peer)}/>" for peer in peers)
+    listed = "".join(f'<Peer Address="{escape(peer)}"/>' for peer in peers)
     discovery = "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
     own = (
         f"<CycloneDDS><Domain><General>{general}</General>"
@@ -230,20 +249,24 @@ def configuration() -> str:
     return ",".join(part for part in (own if wanted != "SYSTEM_DEFAULT" else "", user) if part)
 
 
-@functools.cache
-def _raw_type() -> dict[str, Any]:
-    """The description of a keyless struct of one octet: enough for Cyclone to carry any CDR."""
-    from dataclasses import dataclass as idl_dataclass
-
-    from cyclonedds.idl import IdlStruct
-    from cyclonedds.idl.types import uint8
-
-    namespace = {"__annotations__": {"first": uint8}, "__module__": __name__}
-    raw = idl_dataclass(type(IdlStruct)("Raw", (IdlStruct,), namespace, typename="Raw"))
-    raw.__idl__.populate()
-    raw.__idl__.fill_type_data()
-    return {name: getattr(raw.__idl__, name) for name in ("data_type_props", "supported_versions", "_xt_bytedata")}
-
+# The XTypes description of `struct Raw { octet first; }`, keyless: enough for Cyclone to carry any CDR. These are
+# what `IdlStruct.__idl__` of the wheel says of that struct (a test compares); computing them would import all of it.
+_RAW_TYPE = {
+    "data_type_props": 0,
+    "supported_versions": 5,
+    "_xt_bytedata": (
+        bytes.fromhex(
+            "6000000001100040280000002400000014000000f1f5de112d140e2e8638d5b052e178002700000000000000040000000000000002"
+            "100040280000002400000014000000f282d9c59576ea88b26eb761fb430b0038000000000000000400000000000000"
+        ),
+        bytes.fromhex(
+            "3b00000001000000f1f5de112d140e2e8638d5b052e1780023000000f1510100010000000000000013000000010000000b00000000"
+            "00000001000d8b04d5e3004c00000001000000f282d9c59576ea88b26eb761fb430b0034000000f25101000c000000000000000400"
+            "0000526177001c00000001000000140000000000000001000d000600000066697273740000002200000001000000f282d9c59576ea"
+            "88b26eb761fb430bf1f5de112d140e2e8638d5b052e178"
+        ),
+    ),
+}
 
 _patched_operations: dict[int, Any] = {}
 
@@ -305,7 +328,7 @@ class Participant:
     def _topic(self, name: str, type_name: str) -> int:
         with self._topic_lock:
             if (name, type_name) not in self._topics:
-                idl = SimpleNamespace(idl_transformed_typename=type_name, **_raw_type())
+                idl = SimpleNamespace(idl_transformed_typename=type_name, **_RAW_TYPE)
                 datatype = type("Raw", (), {"__idl__": idl})
                 topic = _clayer.ddspy_topic_create(self.entity, name, datatype, None, None)
                 _checked(topic, f"create topic {name} of type {type_name}")

@@ -58,6 +58,8 @@ class Graph:
             self._announce()
 
     def _announce(self) -> None:
+        if not self._participant.entity:
+            return
         gid_class = message_class("rmw_dds_common/msg/Gid")
         node_class = message_class("rmw_dds_common/msg/NodeEntitiesInfo")
         nodes = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from embedded_dds.dds import user_data_values
 from embedded_dds.types import deserialize, serialize
 from rclpy.service import FOREIGN, HEADER
-from rclpy.task import Future, immediate
+from rclpy.task import Future
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader, Writer
@@ -55,7 +55,7 @@ class Client:
         """Calls and waits; an executor must be spinning in another thread. TimeoutError after `timeout_sec`."""
         done = threading.Event()
         future = self.call_async(request)
-        future.add_done_callback(immediate(lambda _: done.set()))
+        future._when_done(lambda _: done.set())
         end = None if timeout_sec is None else time.monotonic() + timeout_sec
         while not done.wait(0.1 if end is None else max(0.0, min(0.1, end - time.monotonic()))):
             if not self.context.ok():
@@ -73,7 +73,7 @@ class Client:
         future = Future(executor=self._node.executor)
         with self._lock:
             self._pending[number] = future
-        future.add_done_callback(immediate(self.remove_pending_request))
+        future._when_done(self.remove_pending_request)
         if self._foreign():
             self._node.get_logger().error(f"no request sent to {self.srv_name}: a server is foreign, {FOREIGN}")
             return future

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds import dds
 from rclpy.exceptions import NotInitializedException
-from rclpy.task import Future, Task, immediate
+from rclpy.task import Future, Task
 from rclpy.utilities import get_default_context
 
 if TYPE_CHECKING:
@@ -132,11 +132,11 @@ class Executor:
 
     def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         """Runs callbacks until the future is done or the time is over."""
-        future.add_done_callback(immediate(lambda _: self.wake()))
+        future._when_done(lambda _: self.wake())
         self._spin_until(future.done, timeout_sec)
 
     def spin_once_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
-        future.add_done_callback(immediate(lambda _: self.wake()))
+        future._when_done(lambda _: self.wake())
         self._spin_once(timeout_sec, future.done)
 
     def _spin_until(self, condition: Callable[[], bool], timeout_sec: float | None) -> None:
@@ -195,7 +195,7 @@ class Executor:
             return None
         task = Task(callback, executor=self)
         if group is not None:
-            task.add_done_callback(immediate(lambda _: self._end(group, source)))
+            task._when_done(lambda _: self._end(group, source))
         return task
 
     def _end(self, group: Any, source: Any) -> None:
@@ -208,10 +208,10 @@ class Executor:
         wanted: dict[int, Any] = {}
         timers = []
         for node in self._nodes:
-            for source in node._sources:
+            for source in node._rclpy_sources:
                 if source.callback_group is None or source.callback_group.can_execute(source):
                     wanted[source.entity] = source
-            timers += [t for t in node._timers if t.callback_group is None or t.callback_group.can_execute(t)]
+            timers += [t for t in node._rclpy_timers if t.callback_group is None or t.callback_group.can_execute(t)]
         for entity in self._attached.keys() - wanted.keys():
             waitset.detach(entity)
         self._attached = {e: s for e, s in wanted.items() if e in self._attached or waitset.attach(e, e)}

@@ -70,76 +70,76 @@ class Node(ParameterMixin):
         automatically_declare_parameters_from_overrides: bool = False,
         enable_logger_service: bool = False,
     ) -> None:
-        self._context = get_default_context() if context is None else context
-        if not self._context.ok():
+        self.__context = get_default_context() if context is None else context
+        if not self.__context.ok():
             raise NotInitializedException("cannot create node")
-        self._executor: Callable[[], Any] = lambda: None
-        self._lock = threading.RLock()
-        self._sources: tuple[Any, ...] = ()
-        self._timers: tuple[Timer, ...] = ()
-        self._owned: dict[type, list[Any]] = {kind: [] for kind in (Publisher, Subscription, Client, Service, GuardCondition)}
-        self._event_sources: dict[Any, EventSource] = {}
-        self._destroyed = False
+        self.__executor: Callable[[], Any] = lambda: None
+        self.__lock = threading.RLock()
+        self._rclpy_sources: tuple[Any, ...] = ()
+        self._rclpy_timers: tuple[Timer, ...] = ()
+        self.__owned: dict[type, list[Any]] = {kind: [] for kind in (Publisher, Subscription, Client, Service, GuardCondition)}
+        self.__event_sources: dict[Any, EventSource] = {}
+        self.__destroyed = False
 
         found = [arguments.parse(["--ros-args", *cli_args] if cli_args and "--ros-args" not in cli_args else cli_args or [])]
         if use_global_arguments:
-            found.append(self._context.arguments)
-        self._remaps = [rule for source in found for rule in source.remaps]
+            found.append(self.__context.arguments)
+        self.__remaps = [rule for source in found for rule in source.remaps]
         namespace = "/" + (namespace or "").strip("/") if namespace else "/"
         names.validate_node_name(node_name)
         names.validate_namespace(namespace)
-        self._name, self._namespace = names.remap_node(self._remaps, node_name, namespace)
-        self._namespace = "/" + self._namespace.strip("/")
-        names.validate_node_name(self._name)
-        names.validate_namespace(self._namespace)
+        self.__name, self.__namespace = names.remap_node(self.__remaps, node_name, namespace)
+        self.__namespace = "/" + self.__namespace.strip("/")
+        names.validate_node_name(self.__name)
+        names.validate_namespace(self.__namespace)
 
-        self._logger = logging.get_logger(self.get_fully_qualified_name()[1:].replace("/", "."))
-        self._participant, self._graph = self._context.participant, self._context.graph
-        self._ends = self._graph.add_node(NodeKey(self._namespace, self._name))
-        self._default_callback_group = MutuallyExclusiveCallbackGroup()
-        self._clock = ROSClock()
-        self._clock._listeners.append(self._wake)
+        self.__logger = logging.get_logger(self.get_fully_qualified_name()[1:].replace("/", "."))
+        self.__participant, self.__graph = self.__context.participant, self.__context.graph
+        self.__ends = self.__graph.add_node(NodeKey(self.__namespace, self.__name))
+        self.__default_callback_group = MutuallyExclusiveCallbackGroup()
+        self.__clock = ROSClock()
+        self.__clock._listeners.append(self._rclpy_wake)
 
-        self._init_parameters(allow_undeclared_parameters)
+        self._rclpy_init_parameters(allow_undeclared_parameters)
         for source in reversed(found):
             for name, value in source.overrides(self.get_fully_qualified_name()).items():
-                self._parameter_overrides[name] = self._override(name, value)
-        self._parameter_overrides |= {p.name: p for p in parameter_overrides or []}
+                self._rclpy_overrides[name] = self.__override(name, value)
+        self._rclpy_overrides |= {p.name: p for p in parameter_overrides or []}
 
-        self._rosout: Publisher | None = None
-        if enable_rosout and self._context.arguments.rosout:
+        self.__rosout: Publisher | None = None
+        if enable_rosout and self.__context.arguments.rosout:
             from rcl_interfaces.msg import Log
 
-            self._rosout = self.create_publisher(Log, "/rosout", qos_profile_rosout_default)
-            logging._sinks.setdefault(self._logger.name, []).append(self._publish_log)
-        self._start_parameter_events()
+            self.__rosout = self.create_publisher(Log, "/rosout", qos_profile_rosout_default)
+            logging._sinks.setdefault(self.__logger.name, []).append(self.__publish_log)
+        self._rclpy_start_parameter_events()
         if automatically_declare_parameters_from_overrides:
-            for name, parameter in self._parameter_overrides.items():
+            for name, parameter in self._rclpy_overrides.items():
                 if name != "use_sim_time":
                     self.declare_parameter(name, parameter.value)
-        self._time_source = TimeSource(self)
+        self.__time_source = TimeSource(self)
         if start_parameter_services:
-            self._start_parameter_services()
+            self._rclpy_start_parameter_services()
         if enable_logger_service:
-            self._start_logger_services()
+            self.__start_logger_services()
 
     @staticmethod
-    def _override(name: str, value: Any) -> Parameter:
+    def __override(name: str, value: Any) -> Parameter:
         try:
             return Parameter(name, value=value)
         except TypeError as error:
             raise RuntimeError(f"value given for parameter {name!r}: {error}") from None
 
-    def _publish_log(self, level: int, name: str, message: str, file: str, function: str, line: int) -> None:
+    def __publish_log(self, level: int, name: str, message: str, file: str, function: str, line: int) -> None:
         from rcl_interfaces.msg import Log
 
-        if self._rosout is not None and self._context.ok():
-            stamp = self._clock.now().to_msg()
-            self._rosout.publish(
+        if self.__rosout is not None and self.__context.ok():
+            stamp = self.__clock.now().to_msg()
+            self.__rosout.publish(
                 Log(stamp=stamp, level=level, name=name, msg=message, file=file, function=function, line=line)
             )
 
-    def _start_logger_services(self) -> None:
+    def __start_logger_services(self) -> None:
         from rcl_interfaces.msg import LoggerLevel, SetLoggerLevelsResult
         from rcl_interfaces.srv import GetLoggerLevels, SetLoggerLevels
 
@@ -153,72 +153,72 @@ class Node(ParameterMixin):
                 response.results.append(SetLoggerLevelsResult(successful=True))
             return response
 
-        self.create_service(GetLoggerLevels, f"{self._name}/get_logger_levels", get)
-        self.create_service(SetLoggerLevels, f"{self._name}/set_logger_levels", set_)
+        self.create_service(GetLoggerLevels, f"{self.__name}/get_logger_levels", get)
+        self.create_service(SetLoggerLevels, f"{self.__name}/set_logger_levels", set_)
 
     # -- names, clock, logger
 
     def get_name(self) -> str:
-        return self._name
+        return self.__name
 
     def get_namespace(self) -> str:
-        return self._namespace
+        return self.__namespace
 
     def get_fully_qualified_name(self) -> str:
-        return names.full_node_name(self._namespace, self._name)
+        return names.full_node_name(self.__namespace, self.__name)
 
     def get_logger(self) -> logging.RcutilsLogger:
-        return self._logger
+        return self.__logger
 
     def get_clock(self) -> Clock:
-        return self._clock
+        return self.__clock
 
     @property
     def context(self) -> Context:
-        return self._context
+        return self.__context
 
     @property
     def default_callback_group(self) -> CallbackGroup:
-        return self._default_callback_group
+        return self.__default_callback_group
 
     @property
     def executor(self) -> Any:
-        return self._executor()
+        return self.__executor()
 
     @executor.setter
     def executor(self, new_executor: Any) -> None:
-        current = self._executor()
+        current = self.__executor()
         if current is new_executor:
             return
-        self._executor = weakref.ref(new_executor) if new_executor is not None else lambda: None
+        self.__executor = weakref.ref(new_executor) if new_executor is not None else lambda: None
         if current is not None:
             current.remove_node(self)
         if new_executor is not None:
             new_executor.add_node(self)
 
-    def _wake(self) -> None:
-        executor = self._executor()
+    def _rclpy_wake(self) -> None:
+        executor = self.__executor()
         if executor is not None:
             executor.wake()
 
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
-        return names.resolve(self._remaps, topic, self._name, self._namespace, only_expand=only_expand)
+        return names.resolve(self.__remaps, topic, self.__name, self.__namespace, only_expand=only_expand)
 
     def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
         return names.resolve(
-            self._remaps, service, self._name, self._namespace, is_service=True, only_expand=only_expand
+            self.__remaps, service, self.__name, self.__namespace, is_service=True, only_expand=only_expand
         )
 
     # -- making things
 
-    def _add(self, thing: Any, *sources: Any) -> None:
-        with self._lock:
-            self._owned[type(thing) if type(thing) in self._owned else _kind(thing, self._owned)].append(thing)
-            self._sources = (*self._sources, *sources)
+    def __add(self, thing: Any, *sources: Any) -> None:
+        with self.__lock:
+            self.__owned[type(thing) if type(thing) in self.__owned else _kind(thing, self.__owned)].append(thing)
+            self._rclpy_sources = (*self._rclpy_sources, *sources)
         for source in sources:
             if source.callback_group is not None:
                 source.callback_group.add_entity(source)
-        self._wake()
+        self._rclpy_wake()
 
     def create_publisher(
         self,
@@ -236,11 +236,11 @@ class Node(ParameterMixin):
         name = self.resolve_topic_name(topic)
         user_data = f"typehash={type_hash(type_name)};".encode()
         prefix = "" if qos.avoid_ros_namespace_conventions else "rt"
-        writer = self._participant.writer(prefix + name, dds_type_name(type_name), qos._to_dds(user_data))
+        writer = self.__participant.writer(prefix + name, dds_type_name(type_name), qos._to_dds(user_data))
         publisher = publisher_class(self, writer, msg_type, name, qos)
-        handlers = (event_callbacks or PublisherEventCallbacks())._handlers(self._logger, name)
-        self._add(publisher, *self._events_of(publisher, writer, handlers, callback_group))
-        self._graph.update(self._ends.writers, writer.gid)
+        handlers = (event_callbacks or PublisherEventCallbacks())._handlers(self.__logger, name)
+        self.__add(publisher, *self.__events_of(publisher, writer, handlers, callback_group))
+        self.__graph.update(self.__ends.writers, writer.gid)
         return publisher
 
     def create_subscription(
@@ -260,21 +260,21 @@ class Node(ParameterMixin):
         name = self.resolve_topic_name(topic)
         user_data = f"typehash={type_hash(type_name)};".encode()
         prefix = "" if qos.avoid_ros_namespace_conventions else "rt"
-        reader = self._participant.reader(prefix + name, dds_type_name(type_name), qos._to_dds(user_data))
-        group = callback_group or self._default_callback_group
+        reader = self.__participant.reader(prefix + name, dds_type_name(type_name), qos._to_dds(user_data))
+        group = callback_group or self.__default_callback_group
         subscription = Subscription(self, reader, msg_type, name, callback, group, qos, raw)
-        handlers = (event_callbacks or SubscriptionEventCallbacks())._handlers(self._logger, name)
-        self._add(subscription, subscription, *self._events_of(subscription, reader, handlers, callback_group))
-        self._graph.update(self._ends.readers, reader.gid)
+        handlers = (event_callbacks or SubscriptionEventCallbacks())._handlers(self.__logger, name)
+        self.__add(subscription, subscription, *self.__events_of(subscription, reader, handlers, callback_group))
+        self.__graph.update(self.__ends.readers, reader.gid)
         return subscription
 
-    def _events_of(self, thing: Any, end: Any, handlers: dict[int, Callable], group: CallbackGroup | None) -> list[EventSource]:
+    def __events_of(self, thing: Any, end: Any, handlers: dict[int, Callable], group: CallbackGroup | None) -> list[EventSource]:
         if not handlers:
             return []
-        self._event_sources[thing] = EventSource(end, handlers, group or self._default_callback_group)
-        return [self._event_sources[thing]]
+        self.__event_sources[thing] = EventSource(end, handlers, group or self.__default_callback_group)
+        return [self.__event_sources[thing]]
 
-    def _service_ends(self, srv_type: type, name: str, qos_profile: QoSProfile, role: str) -> tuple[str, Any, Any]:
+    def __service_ends(self, srv_type: type, name: str, qos_profile: QoSProfile, role: str) -> tuple[str, Any, Any]:
         type_name = _ros_name(srv_type, "srv")
         full = self.resolve_service_name(name)
         identity = ".".join(f"{byte:x}" for byte in os.urandom(16))
@@ -283,7 +283,7 @@ class Node(ParameterMixin):
         request = f"rq{full}Request", dds_type_name(f"{type_name}_Request")
         reply = f"rr{full}Reply", dds_type_name(f"{type_name}_Response")
         read, write = (request, reply) if role == "service" else (reply, request)
-        return full, self._participant.reader(*read, qos), self._participant.writer(*write, qos)
+        return full, self.__participant.reader(*read, qos), self.__participant.writer(*write, qos)
 
     def create_client(
         self,
@@ -293,12 +293,12 @@ class Node(ParameterMixin):
         qos_profile: QoSProfile = qos_profile_services_default,
         callback_group: CallbackGroup | None = None,
     ) -> Client:
-        full, reader, writer = self._service_ends(srv_type, srv_name, qos_profile, "client")
-        group = callback_group or self._default_callback_group
+        full, reader, writer = self.__service_ends(srv_type, srv_name, qos_profile, "client")
+        group = callback_group or self.__default_callback_group
         client = Client(self, reader, writer, srv_type, full, group, qos_profile)
-        self._add(client, client)
-        self._graph.update(self._ends.readers, reader.gid)
-        self._graph.update(self._ends.writers, writer.gid)
+        self.__add(client, client)
+        self.__graph.update(self.__ends.readers, reader.gid)
+        self.__graph.update(self.__ends.writers, writer.gid)
         return client
 
     def create_service(
@@ -310,12 +310,12 @@ class Node(ParameterMixin):
         qos_profile: QoSProfile = qos_profile_services_default,
         callback_group: CallbackGroup | None = None,
     ) -> Service:
-        full, reader, writer = self._service_ends(srv_type, srv_name, qos_profile, "service")
-        group = callback_group or self._default_callback_group
+        full, reader, writer = self.__service_ends(srv_type, srv_name, qos_profile, "service")
+        group = callback_group or self.__default_callback_group
         service = Service(self, reader, writer, srv_type, full, callback, group, qos_profile)
-        self._add(service, service)
-        self._graph.update(self._ends.readers, reader.gid)
-        self._graph.update(self._ends.writers, writer.gid)
+        self.__add(service, service)
+        self.__graph.update(self.__ends.readers, reader.gid)
+        self.__graph.update(self.__ends.writers, writer.gid)
         return service
 
     def create_timer(
@@ -326,85 +326,85 @@ class Node(ParameterMixin):
         clock: Clock | None = None,
         autostart: bool = True,
     ) -> Timer:
-        clock = clock or self._clock
-        group = callback_group or self._default_callback_group
-        timer = Timer(callback, group, round(float(timer_period_sec) * 1e9), clock, context=self._context, autostart=autostart)
-        timer._wake = self._wake
-        if clock is not self._clock and self._wake not in clock._listeners:
-            clock._listeners.append(self._wake)
-        with self._lock:
-            self._timers = (*self._timers, timer)
+        clock = clock or self.__clock
+        group = callback_group or self.__default_callback_group
+        timer = Timer(callback, group, round(float(timer_period_sec) * 1e9), clock, context=self.__context, autostart=autostart)
+        timer._wake = self._rclpy_wake
+        if clock is not self.__clock and self._rclpy_wake not in clock._listeners:
+            clock._listeners.append(self._rclpy_wake)
+        with self.__lock:
+            self._rclpy_timers = (*self._rclpy_timers, timer)
         group.add_entity(timer)
-        self._wake()
+        self._rclpy_wake()
         return timer
 
     def create_guard_condition(
         self, callback: Callable[[], Any], callback_group: CallbackGroup | None = None
     ) -> GuardCondition:
-        guard = GuardCondition(callback, callback_group or self._default_callback_group, self._context)
-        self._add(guard, guard)
+        guard = GuardCondition(callback, callback_group or self.__default_callback_group, self.__context)
+        self.__add(guard, guard)
         return guard
 
     def create_rate(self, frequency: float, clock: Clock | None = None) -> Rate:
         if frequency <= 0:
             raise ValueError("frequency must be > 0")
         group = MutuallyExclusiveCallbackGroup()
-        return Rate(self.create_timer(1.0 / frequency, None, group, clock), context=self._context)
+        return Rate(self.create_timer(1.0 / frequency, None, group, clock), context=self.__context)
 
     # -- destroying things
 
-    def _remove(self, kind: type, thing: Any) -> bool:
-        with self._lock:
-            if thing not in self._owned[kind]:
+    def __remove(self, kind: type, thing: Any) -> bool:
+        with self.__lock:
+            if thing not in self.__owned[kind]:
                 return False
-            self._owned[kind].remove(thing)
-            event = self._event_sources.pop(thing, None)
-            self._sources = tuple(s for s in self._sources if s is not thing and s is not event)
-        self._wake()
+            self.__owned[kind].remove(thing)
+            event = self.__event_sources.pop(thing, None)
+            self._rclpy_sources = tuple(s for s in self._rclpy_sources if s is not thing and s is not event)
+        self._rclpy_wake()
         return True
 
-    def _close_end(self, gids: set[bytes], end: Any) -> None:
-        if not self._destroyed:
-            self._graph.update(gids, end.gid, present=False)
+    def __close_end(self, gids: set[bytes], end: Any) -> None:
+        if not self.__destroyed:
+            self.__graph.update(gids, end.gid, present=False)
 
     def destroy_publisher(self, publisher: Publisher) -> bool:
-        if not self._remove(Publisher, publisher):
+        if not self.__remove(Publisher, publisher):
             return False
-        self._close_end(self._ends.writers, publisher._writer)
+        self.__close_end(self.__ends.writers, publisher._writer)
         publisher._close()
         return True
 
     def destroy_subscription(self, subscription: Subscription) -> bool:
-        if not self._remove(Subscription, subscription):
+        if not self.__remove(Subscription, subscription):
             return False
-        self._close_end(self._ends.readers, subscription._reader)
+        self.__close_end(self.__ends.readers, subscription._reader)
         subscription._close()
         return True
 
-    def _destroy_two_way(self, kind: type, thing: Any) -> bool:
-        if not self._remove(kind, thing):
+    def __destroy_two_way(self, kind: type, thing: Any) -> bool:
+        if not self.__remove(kind, thing):
             return False
-        self._close_end(self._ends.readers, thing._reader)
-        self._close_end(self._ends.writers, thing._writer)
+        self.__close_end(self.__ends.readers, thing._reader)
+        self.__close_end(self.__ends.writers, thing._writer)
         thing._close()
         return True
 
     def destroy_client(self, client: Client) -> bool:
-        return self._destroy_two_way(Client, client)
+        return self.__destroy_two_way(Client, client)
 
     def destroy_service(self, service: Service) -> bool:
-        return self._destroy_two_way(Service, service)
+        return self.__destroy_two_way(Service, service)
 
     def destroy_timer(self, timer: Timer) -> bool:
-        with self._lock:
-            if timer not in self._timers:
+        with self.__lock:
+            if timer not in self._rclpy_timers:
                 return False
-            self._timers = tuple(other for other in self._timers if other is not timer)
+            self._rclpy_timers = tuple(other for other in self._rclpy_timers if other is not timer)
         timer.destroy()
         return True
 
     def destroy_guard_condition(self, guard: GuardCondition) -> bool:
-        if not self._remove(GuardCondition, guard):
+        if not self.__remove(GuardCondition, guard):
             return False
         guard.destroy()
         return True
@@ -416,20 +416,20 @@ class Node(ParameterMixin):
 
     def destroy_node(self) -> None:
         """Destroys everything made by this node and takes it off the graph."""
-        if self._destroyed:
+        if self.__destroyed:
             return
-        self._destroyed = True
-        executor = self._executor()
+        self.__destroyed = True
+        executor = self.__executor()
         if executor is not None:
             executor.remove_node(self)
-        sinks = logging._sinks.get(self._logger.name, [])
-        logging._sinks[self._logger.name] = [sink for sink in sinks if sink != self._publish_log]
-        self._graph.remove_node(self._ends)
-        for timer in self._timers:
+        sinks = logging._sinks.get(self.__logger.name, [])
+        logging._sinks[self.__logger.name] = [sink for sink in sinks if sink != self.__publish_log]
+        self.__graph.remove_node(self.__ends)
+        for timer in self._rclpy_timers:
             self.destroy_timer(timer)
-        for kind, things in self._owned.items():
+        for kind, things in self.__owned.items():
             for thing in list(things):
-                self._remove(kind, thing)
+                self.__remove(kind, thing)
                 thing.destroy() if kind is GuardCondition else thing._close()
 
     def __enter__(self) -> Node:
@@ -440,27 +440,27 @@ class Node(ParameterMixin):
 
     @property
     def publishers(self) -> Iterator[Publisher]:
-        yield from list(self._owned[Publisher])
+        yield from list(self.__owned[Publisher])
 
     @property
     def subscriptions(self) -> Iterator[Subscription]:
-        yield from list(self._owned[Subscription])
+        yield from list(self.__owned[Subscription])
 
     @property
     def clients(self) -> Iterator[Client]:
-        yield from list(self._owned[Client])
+        yield from list(self.__owned[Client])
 
     @property
     def services(self) -> Iterator[Service]:
-        yield from list(self._owned[Service])
+        yield from list(self.__owned[Service])
 
     @property
     def guards(self) -> Iterator[GuardCondition]:
-        yield from list(self._owned[GuardCondition])
+        yield from list(self.__owned[GuardCondition])
 
     @property
     def timers(self) -> Iterator[Timer]:
-        yield from self._timers
+        yield from self._rclpy_timers
 
     # -- the graph
 
@@ -468,19 +468,19 @@ class Node(ParameterMixin):
         return [name for name, _ in self.get_node_names_and_namespaces()]
 
     def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
-        return [(key.name, key.namespace) for key, _ in self._graph.nodes()]
+        return [(key.name, key.namespace) for key, _ in self.__graph.nodes()]
 
     def get_fully_qualified_node_names(self) -> list[str]:
         return [names.full_node_name(namespace, name) for name, namespace in self.get_node_names_and_namespaces()]
 
     def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
-        return self._graph.topics(no_demangle)
+        return self.__graph.topics(no_demangle)
 
     def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
-        return self._graph.services()
+        return self.__graph.services()
 
-    def _by_node(self, node_name: str, node_namespace: str, role: str) -> list[tuple[str, list[str]]]:
-        found = self._graph.of_node(NodeKey(node_namespace, node_name), role)
+    def __by_node(self, node_name: str, node_namespace: str, role: str) -> list[tuple[str, list[str]]]:
+        found = self.__graph.of_node(NodeKey(node_namespace, node_name), role)
         if found is None:
             full = names.full_node_name(node_namespace, node_name)
             raise NodeNameNonExistentError(f"cannot get the {role} of nonexistent node {full}")
@@ -489,36 +489,36 @@ class Node(ParameterMixin):
     def get_publisher_names_and_types_by_node(
         self, node_name: str, node_namespace: str, no_demangle: bool = False
     ) -> list[tuple[str, list[str]]]:
-        return self._by_node(node_name, node_namespace, "publishers")
+        return self.__by_node(node_name, node_namespace, "publishers")
 
     def get_subscriber_names_and_types_by_node(
         self, node_name: str, node_namespace: str, no_demangle: bool = False
     ) -> list[tuple[str, list[str]]]:
-        return self._by_node(node_name, node_namespace, "subscriptions")
+        return self.__by_node(node_name, node_namespace, "subscriptions")
 
     def get_service_names_and_types_by_node(self, node_name: str, node_namespace: str) -> list[tuple[str, list[str]]]:
-        return self._by_node(node_name, node_namespace, "services")
+        return self.__by_node(node_name, node_namespace, "services")
 
     def get_client_names_and_types_by_node(self, node_name: str, node_namespace: str) -> list[tuple[str, list[str]]]:
-        return self._by_node(node_name, node_namespace, "clients")
+        return self.__by_node(node_name, node_namespace, "clients")
 
     def count_publishers(self, topic_name: str) -> int:
-        return len(self._graph.endpoints(self.resolve_topic_name(topic_name), writers=True))
+        return len(self.__graph.endpoints(self.resolve_topic_name(topic_name), writers=True))
 
     def count_subscribers(self, topic_name: str) -> int:
-        return len(self._graph.endpoints(self.resolve_topic_name(topic_name), writers=False))
+        return len(self.__graph.endpoints(self.resolve_topic_name(topic_name), writers=False))
 
     def count_services(self, service_name: str) -> int:
         name = f"rq{self.resolve_service_name(service_name)}Request"
-        return len(self._graph.endpoints(name, writers=False, mangled=False))
+        return len(self.__graph.endpoints(name, writers=False, mangled=False))
 
     def count_clients(self, service_name: str) -> int:
         name = f"rq{self.resolve_service_name(service_name)}Request"
-        return len(self._graph.endpoints(name, writers=True, mangled=False))
+        return len(self.__graph.endpoints(name, writers=True, mangled=False))
 
-    def _info_by_topic(self, topic_name: str, no_mangle: bool, writers: bool) -> list[TopicEndpointInfo]:
+    def __info_by_topic(self, topic_name: str, no_mangle: bool, writers: bool) -> list[TopicEndpointInfo]:
         name = topic_name if no_mangle else self.resolve_topic_name(topic_name)
-        owners = self._graph.owners()
+        owners = self.__graph.owners()
         unknown = NodeKey("_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_")
         return [
             TopicEndpointInfo(
@@ -530,20 +530,20 @@ class Node(ParameterMixin):
                 endpoint_gid=list(end.gid),
                 qos_profile=QoSProfile._from_dds(end.qos),
             )
-            for end in self._graph.endpoints(name, writers, mangled=not no_mangle)
+            for end in self.__graph.endpoints(name, writers, mangled=not no_mangle)
         ]
 
     def get_publishers_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
-        return self._info_by_topic(topic_name, no_mangle, writers=True)
+        return self.__info_by_topic(topic_name, no_mangle, writers=True)
 
     def get_subscriptions_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
-        return self._info_by_topic(topic_name, no_mangle, writers=False)
+        return self.__info_by_topic(topic_name, no_mangle, writers=False)
 
     def wait_for_node(self, fully_qualified_node_name: str, timeout: float) -> bool:
         """Waits for a node to appear; whether it did."""
         wanted = "/" + fully_qualified_node_name.lstrip("/")
         end = time.monotonic() + timeout
-        while self._context.ok():
+        while self.__context.ok():
             if wanted in self.get_fully_qualified_node_names():
                 return True
             if time.monotonic() >= end:

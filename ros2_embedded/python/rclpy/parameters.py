@@ -48,18 +48,18 @@ def _step_ok(value: float, low: float, high: float, step: float) -> bool:
 class ParameterMixin:
     """Declares, holds, checks and serves parameters."""
 
-    def _init_parameters(self, allow_undeclared: bool) -> None:
-        self._parameters: dict[str, Parameter] = {}
-        self._descriptors: dict[str, ParameterDescriptor] = {}
-        self._parameter_overrides: dict[str, Parameter] = {}
-        self._allow_undeclared_parameters = allow_undeclared
-        self._pre_set: list[Callable[[list[Parameter]], list[Parameter]]] = []
-        self._on_set: list[SetCallback] = []
-        self._post_set: list[Callable[[list[Parameter]], None]] = []
-        self._events: Publisher | None = None
+    def _rclpy_init_parameters(self, allow_undeclared: bool) -> None:
+        self.__parameters: dict[str, Parameter] = {}
+        self.__descriptors: dict[str, ParameterDescriptor] = {}
+        self._rclpy_overrides: dict[str, Parameter] = {}
+        self.__allow_undeclared_parameters = allow_undeclared
+        self.__pre_set: list[Callable[[list[Parameter]], list[Parameter]]] = []
+        self.__on_set: list[SetCallback] = []
+        self.__post_set: list[Callable[[list[Parameter]], None]] = []
+        self.__events: Publisher | None = None
 
-    def _start_parameter_events(self) -> None:
-        self._events = self.create_publisher(ParameterEvent, "/parameter_events", qos_profile_parameter_events)  # type: ignore[attr-defined]
+    def _rclpy_start_parameter_events(self) -> None:
+        self.__events = self.create_publisher(ParameterEvent, "/parameter_events", qos_profile_parameter_events)  # type: ignore[attr-defined]
 
     def declare_parameter(
         self,
@@ -76,9 +76,9 @@ class ParameterMixin:
         self, namespace: str, parameters: Sequence[tuple[Any, ...]], ignore_override: bool = False
     ) -> list[Parameter]:
         """Declares (name[, value[, descriptor]]) tuples, names prefixed with `namespace.`."""
-        return [self._declare(namespace, *entry, ignore_override=ignore_override) for entry in parameters]
+        return [self.__declare(namespace, *entry, ignore_override=ignore_override) for entry in parameters]
 
-    def _declare(
+    def __declare(
         self,
         namespace: str,
         name: str,
@@ -90,7 +90,7 @@ class ParameterMixin:
         full = f"{namespace}.{name}" if namespace else name
         if not isinstance(name, str) or not full:
             raise InvalidParameterException(str(full))
-        if full in self._parameters:
+        if full in self.__parameters:
             raise ParameterAlreadyDeclaredException(full)
         descriptor = descriptor or ParameterDescriptor()
         if not isinstance(descriptor, ParameterDescriptor):
@@ -101,27 +101,27 @@ class ParameterMixin:
         if value is None and descriptor.type == 0:
             descriptor.dynamic_typing = True
         default = Parameter(full, value=value)
-        parameter = default if ignore_override else self._parameter_overrides.get(full, default)
+        parameter = default if ignore_override else self._rclpy_overrides.get(full, default)
         if descriptor.dynamic_typing:
             descriptor.type = 0
         elif descriptor.type == 0:
             descriptor.type = int(default.type_)
-        parameter = self._fit_empty(parameter, descriptor)
+        parameter = self.__fit_empty(parameter, descriptor)
         if value is None and parameter is default:
-            self._parameters[full], self._descriptors[full] = parameter, descriptor
+            self.__parameters[full], self.__descriptors[full] = parameter, descriptor
             return parameter
         if not descriptor.dynamic_typing and parameter.type_ != descriptor.type:
             raise InvalidParameterTypeException(parameter, Parameter.Type(descriptor.type).name)
-        self._descriptors[full] = descriptor
-        problem = self._problem(parameter, declaring=True) or self._rejected([parameter])
+        self.__descriptors[full] = descriptor
+        problem = self.__problem(parameter, declaring=True) or self.__rejected([parameter])
         if problem:
-            del self._descriptors[full]
+            del self.__descriptors[full]
             raise InvalidParameterValueException(full, parameter.value, problem)
-        self._store([parameter])
+        self.__store([parameter])
         return parameter
 
     @staticmethod
-    def _fit_empty(parameter: Parameter, descriptor: ParameterDescriptor) -> Parameter:
+    def __fit_empty(parameter: Parameter, descriptor: ParameterDescriptor) -> Parameter:
         """An empty list fits every array type."""
         wanted = Parameter.Type(descriptor.type)
         if parameter.value == [] and wanted >= Parameter.Type.BYTE_ARRAY and parameter.type_ != wanted:
@@ -129,24 +129,24 @@ class ParameterMixin:
         return parameter
 
     def undeclare_parameter(self, name: str) -> None:
-        if name not in self._parameters:
+        if name not in self.__parameters:
             raise ParameterNotDeclaredException(name)
-        if self._descriptors[name].read_only:
+        if self.__descriptors[name].read_only:
             raise ParameterImmutableException(name)
-        del self._parameters[name], self._descriptors[name]
+        del self.__parameters[name], self.__descriptors[name]
 
     def has_parameter(self, name: str) -> bool:
-        return name in self._parameters
+        return name in self.__parameters
 
     def get_parameter(self, name: str) -> Parameter:
         """The parameter; ParameterNotDeclaredException or, for a declared one without value,
         ParameterUninitializedException."""
-        if name not in self._parameters:
-            if self._allow_undeclared_parameters:
+        if name not in self.__parameters:
+            if self.__allow_undeclared_parameters:
                 return Parameter(name)
             raise ParameterNotDeclaredException(name)
-        found = self._parameters[name]
-        if found.type_ == Parameter.Type.NOT_SET and not self._descriptors[name].dynamic_typing:
+        found = self.__parameters[name]
+        if found.type_ == Parameter.Type.NOT_SET and not self.__descriptors[name].dynamic_typing:
             raise ParameterUninitializedException(name)
         return found
 
@@ -156,8 +156,8 @@ class ParameterMixin:
         return [self.get_parameter(name) for name in names]
 
     def get_parameter_or(self, name: str, alternative_value: Parameter | None = None) -> Parameter:
-        if name in self._parameters and self._parameters[name].type_ != Parameter.Type.NOT_SET:
-            return self._parameters[name]
+        if name in self.__parameters and self.__parameters[name].type_ != Parameter.Type.NOT_SET:
+            return self.__parameters[name]
         return alternative_value or Parameter(name)
 
     def get_parameter_type(self, name: str) -> Parameter.Type:
@@ -168,14 +168,14 @@ class ParameterMixin:
 
     def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
         start = f"{prefix}." if prefix else ""
-        return {n.removeprefix(start): p for n, p in self._parameters.items() if n.startswith(start)}
+        return {n.removeprefix(start): p for n, p in self.__parameters.items() if n.startswith(start)}
 
     def describe_parameter(self, name: str) -> ParameterDescriptor:
-        if name not in self._descriptors:
-            if self._allow_undeclared_parameters:
+        if name not in self.__descriptors:
+            if self.__allow_undeclared_parameters:
                 return ParameterDescriptor()
             raise ParameterNotDeclaredException(name)
-        return self._descriptors[name]
+        return self.__descriptors[name]
 
     def describe_parameters(self, names: list[str]) -> list[ParameterDescriptor]:
         return [self.describe_parameter(name) for name in names]
@@ -187,45 +187,45 @@ class ParameterMixin:
         if old.read_only:
             raise ParameterImmutableException(name)
         descriptor.name, descriptor.type = name, old.type
-        self._descriptors[name] = descriptor
+        self.__descriptors[name] = descriptor
         return self.get_parameter(name).get_parameter_value()
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
         """Sets one by one; a result each."""
-        self._check_declared(parameter_list)
-        return [self._set([parameter]) for parameter in parameter_list]
+        self.__check_declared(parameter_list)
+        return [self.__set([parameter]) for parameter in parameter_list]
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """Sets all or none."""
-        self._check_declared(parameter_list)
-        return self._set(parameter_list)
+        self.__check_declared(parameter_list)
+        return self.__set(parameter_list)
 
-    def _check_declared(self, parameters: list[Parameter]) -> None:
+    def __check_declared(self, parameters: list[Parameter]) -> None:
         if not all(isinstance(parameter, Parameter) for parameter in parameters):
             raise TypeError("parameter must be instance of type 'rclpy.parameter.Parameter'")
-        if not self._allow_undeclared_parameters:
-            if missing := [p.name for p in parameters if p.name not in self._parameters]:
+        if not self.__allow_undeclared_parameters:
+            if missing := [p.name for p in parameters if p.name not in self.__parameters]:
                 raise ParameterNotDeclaredException(missing)
 
-    def _set(self, parameters: list[Parameter]) -> SetParametersResult:
-        for change in self._pre_set:
+    def __set(self, parameters: list[Parameter]) -> SetParametersResult:
+        for change in self.__pre_set:
             parameters = change(parameters)
             if not parameters:
                 return SetParametersResult(successful=False, reason="parameter list empty after pre-set callbacks")
         for parameter in parameters:
-            self._descriptors.setdefault(parameter.name, ParameterDescriptor(name=parameter.name, dynamic_typing=True))
-        parameters = [self._fit_empty(p, self._descriptors[p.name]) for p in parameters]
-        problem = next(filter(None, map(self._problem, parameters)), "") or self._rejected(parameters)
+            self.__descriptors.setdefault(parameter.name, ParameterDescriptor(name=parameter.name, dynamic_typing=True))
+        parameters = [self.__fit_empty(p, self.__descriptors[p.name]) for p in parameters]
+        problem = next(filter(None, map(self.__problem, parameters)), "") or self.__rejected(parameters)
         if problem:
             return SetParametersResult(successful=False, reason=problem)
-        self._store(parameters)
-        for callback in self._post_set:
+        self.__store(parameters)
+        for callback in self.__post_set:
             callback(parameters)
         return SetParametersResult(successful=True)
 
-    def _problem(self, parameter: Parameter, declaring: bool = False) -> str:
+    def __problem(self, parameter: Parameter, declaring: bool = False) -> str:
         """Why a value may not be set; empty if it may."""
-        descriptor, value = self._descriptors[parameter.name], parameter.value
+        descriptor, value = self.__descriptors[parameter.name], parameter.value
         if descriptor.read_only and not declaring:
             return f"Trying to set a read-only parameter: {parameter.name}."
         if not descriptor.dynamic_typing and parameter.type_ != descriptor.type:
@@ -243,50 +243,50 @@ class ParameterMixin:
                     )
         return ""
 
-    def _rejected(self, parameters: list[Parameter]) -> str:
-        for callback in reversed(self._on_set):
+    def __rejected(self, parameters: list[Parameter]) -> str:
+        for callback in reversed(self.__on_set):
             result = callback(parameters)
             if not result.successful:
                 return result.reason or "rejected by a callback"
         return ""
 
-    def _store(self, parameters: list[Parameter]) -> None:
+    def __store(self, parameters: list[Parameter]) -> None:
         event = ParameterEvent(node=self.get_fully_qualified_name(), stamp=self.get_clock().now().to_msg())  # type: ignore[attr-defined]
         for parameter in parameters:
-            name, known = parameter.name, parameter.name in self._parameters
+            name, known = parameter.name, parameter.name in self.__parameters
             message = parameter.to_parameter_msg()
             if parameter.type_ == Parameter.Type.NOT_SET:
                 if known:
                     event.deleted_parameters.append(message)
-                    del self._parameters[name], self._descriptors[name]
+                    del self.__parameters[name], self.__descriptors[name]
                 continue
             (event.changed_parameters if known else event.new_parameters).append(message)
-            self._parameters[name] = parameter
-        if self._events is not None and self.context.ok():  # type: ignore[attr-defined]
-            self._events.publish(event)
+            self.__parameters[name] = parameter
+        if self.__events is not None and self.context.ok():  # type: ignore[attr-defined]
+            self.__events.publish(event)
 
     def add_pre_set_parameters_callback(self, callback: Callable[[list[Parameter]], list[Parameter]]) -> None:
-        self._pre_set.insert(0, callback)
+        self.__pre_set.insert(0, callback)
 
     def add_on_set_parameters_callback(self, callback: SetCallback) -> None:
-        self._on_set.append(callback)
+        self.__on_set.append(callback)
 
     def add_post_set_parameters_callback(self, callback: Callable[[list[Parameter]], None]) -> None:
-        self._post_set.insert(0, callback)
+        self.__post_set.insert(0, callback)
 
     def remove_pre_set_parameters_callback(self, callback: Callable) -> None:
-        self._pre_set.remove(callback)
+        self.__pre_set.remove(callback)
 
     def remove_on_set_parameters_callback(self, callback: SetCallback) -> None:
-        self._on_set.remove(callback)
+        self.__on_set.remove(callback)
 
     def remove_post_set_parameters_callback(self, callback: Callable) -> None:
-        self._post_set.remove(callback)
+        self.__post_set.remove(callback)
 
     def list_parameters(self, prefixes: list[str], depth: int) -> ListParametersResult:
         """Names below `prefixes` (none: all), at most `depth` levels deep (0: all)."""
         result = ListParametersResult()
-        for name in self._parameters:
+        for name in self.__parameters:
             for prefix in prefixes or [""]:
                 start = f"{prefix}." if prefix else ""
                 if name != prefix and not name.startswith(start):
@@ -299,44 +299,44 @@ class ParameterMixin:
                     break
         return result
 
-    def _start_parameter_services(self) -> None:
+    def _rclpy_start_parameter_services(self) -> None:
         serve = functools.partial(self.create_service, qos_profile=qos_profile_parameters)  # type: ignore[attr-defined]
         name = self.get_name()  # type: ignore[attr-defined]
-        serve(DescribeParameters, f"{name}/describe_parameters", self._on_describe)
-        serve(GetParameters, f"{name}/get_parameters", self._on_get)
-        serve(GetParameterTypes, f"{name}/get_parameter_types", self._on_get_types)
-        serve(ListParameters, f"{name}/list_parameters", self._on_list)
-        serve(SetParameters, f"{name}/set_parameters", self._on_set_service)
-        serve(SetParametersAtomically, f"{name}/set_parameters_atomically", self._on_set_atomically)
+        serve(DescribeParameters, f"{name}/describe_parameters", self.__on_describe)
+        serve(GetParameters, f"{name}/get_parameters", self.__on_get)
+        serve(GetParameterTypes, f"{name}/get_parameter_types", self.__on_get_types)
+        serve(ListParameters, f"{name}/list_parameters", self.__on_list)
+        serve(SetParameters, f"{name}/set_parameters", self.__on_set_service)
+        serve(SetParametersAtomically, f"{name}/set_parameters_atomically", self.__on_set_atomically)
 
-    def _on_describe(self, request: Any, response: Any) -> Any:
-        response.descriptors = [self._descriptors.get(n, ParameterDescriptor(name=n)) for n in request.names]
+    def __on_describe(self, request: Any, response: Any) -> Any:
+        response.descriptors = [self.__descriptors.get(n, ParameterDescriptor(name=n)) for n in request.names]
         return response
 
-    def _on_get(self, request: Any, response: Any) -> Any:
-        found = [self._parameters.get(name, Parameter(name)) for name in request.names]
+    def __on_get(self, request: Any, response: Any) -> Any:
+        found = [self.__parameters.get(name, Parameter(name)) for name in request.names]
         response.values = [parameter.get_parameter_value() for parameter in found]
         return response
 
-    def _on_get_types(self, request: Any, response: Any) -> Any:
-        found = [self._parameters.get(name, Parameter(name)) for name in request.names]
+    def __on_get_types(self, request: Any, response: Any) -> Any:
+        found = [self.__parameters.get(name, Parameter(name)) for name in request.names]
         response.types = [int(parameter.type_) for parameter in found]
         return response
 
-    def _on_list(self, request: Any, response: Any) -> Any:
+    def __on_list(self, request: Any, response: Any) -> Any:
         response.result = self.list_parameters(request.prefixes, request.depth)
         return response
 
-    def _on_set_service(self, request: Any, response: Any) -> Any:
+    def __on_set_service(self, request: Any, response: Any) -> Any:
         for message in request.parameters:
-            response.results.append(self._set_declared([Parameter.from_parameter_msg(message)]))
+            response.results.append(self.__set_declared([Parameter.from_parameter_msg(message)]))
         return response
 
-    def _on_set_atomically(self, request: Any, response: Any) -> Any:
-        response.result = self._set_declared([Parameter.from_parameter_msg(m) for m in request.parameters])
+    def __on_set_atomically(self, request: Any, response: Any) -> Any:
+        response.result = self.__set_declared([Parameter.from_parameter_msg(m) for m in request.parameters])
         return response
 
-    def _set_declared(self, parameters: list[Parameter]) -> SetParametersResult:
+    def __set_declared(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
             return self.set_parameters_atomically(parameters)
         except ParameterNotDeclaredException as error:

@@ -20,7 +20,7 @@ class Future:
         self._result: Any = None
         self._exception: Exception | None = None
         self._exception_seen = False
-        self._callbacks: list[Callable[[Future], Any]] = []
+        self._callbacks: list[tuple[Callable[[Future], Any], bool]] = []
         self._lock = threading.Lock()
         self._executor = weakref.ref(executor) if executor is not None else lambda: None
 
@@ -68,38 +68,36 @@ class Future:
     def _call_back(self) -> None:
         with self._lock:
             callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            self._schedule(callback)
+        for callback, at_once in callbacks:
+            self._schedule(callback, at_once)
 
-    def _schedule(self, callback: Callable[[Future], Any]) -> None:
+    def _schedule(self, callback: Callable[[Future], Any], at_once: bool) -> None:
         executor = self._executor()
-        if executor is None or getattr(callback, "_immediate", False):
+        if executor is None or at_once:
             callback(self)
         else:
             executor.create_task(callback, self)
 
     def add_done_callback(self, callback: Callable[[Future], Any]) -> None:
+        self._when_done(callback, at_once=False)
+
+    def _when_done(self, callback: Callable[[Future], Any], at_once: bool = True) -> None:
+        """Adds a done callback; `at_once` runs it in the thread that completes the future."""
         with self._lock:
             if not self.done():
-                self._callbacks.append(callback)
+                self._callbacks.append((callback, at_once))
                 return
-        self._schedule(callback)
+        self._schedule(callback, at_once)
 
     def remove_done_callback(self, callback: Callable[[Future], Any]) -> bool:
         with self._lock:
             before = len(self._callbacks)
-            self._callbacks = [other for other in self._callbacks if other is not callback]
+            self._callbacks = [entry for entry in self._callbacks if entry[0] != callback]
             return len(self._callbacks) < before
 
     def __del__(self) -> None:
         if self._exception is not None and not self._exception_seen:
             warnings.warn(f"The following exception was never retrieved: {self._exception!r}", stacklevel=1)
-
-
-def immediate(callback: Callable[[Future], Any]) -> Callable[[Future], Any]:
-    """Marks a done callback that must not wait for an executor."""
-    callback._immediate = True  # type: ignore[attr-defined]
-    return callback
 
 
 class Task(Future):
@@ -121,7 +119,7 @@ class Task(Future):
             self.set_exception(error)
         else:
             if waits_for is not None:
-                waits_for.add_done_callback(immediate(lambda _: self._resume()))
+                waits_for._when_done(lambda _: self._resume())
         finally:
             self._running.release()
 

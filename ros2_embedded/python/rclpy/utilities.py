@@ -11,25 +11,27 @@ from rclpy.context import Context, running_contexts
 _default: Context | None = None
 
 
-def get_default_context(*, shutting_down: bool = False) -> Context | None:  # type: ignore[return]
+def get_default_context(*, shutting_down: bool = False) -> Context:
+    """The context that is used where none is given; after a shutdown a new one."""
     global _default
-    if _default is None and not shutting_down:
+    if _default is None:
         _default = Context()
-    return _default
+    found = _default
+    if shutting_down:
+        _default = None
+    return found
 
 
 def ok(*, context: Context | None = None) -> bool:
-    return (context or get_default_context()).ok()  # type: ignore[union-attr]
+    return (context or get_default_context()).ok()
 
 
 def shutdown(*, context: Context | None = None) -> None:
-    (context or get_default_context()).shutdown()  # type: ignore[union-attr]
+    (context or get_default_context(shutting_down=True)).shutdown()
 
 
 def try_shutdown(*, context: Context | None = None) -> None:
-    found = context or get_default_context(shutting_down=True)
-    if found is not None:
-        found.try_shutdown()
+    (context or get_default_context(shutting_down=True)).try_shutdown()
 
 
 def close_all() -> None:
