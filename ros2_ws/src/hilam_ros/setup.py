@@ -22,7 +22,7 @@ setup(
     license="MIT",
     entry_points={
         "console_scripts": [
-            f"{node} = {package_name}.{node}:main"
+            f"{node} = {package_name}.main:{node}"
             for node in ("libero_bridge", "camera_ingest", "skill_planner", "action_executor")
         ],
     },

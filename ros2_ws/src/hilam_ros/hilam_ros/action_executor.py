@@ -9,11 +9,11 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
 from std_msgs.msg import Float64MultiArray
 
-from hilam_core.observation import ObservationError
+from hilam_core.runtime import ActionExecutor, NonFiniteError, ObservationError, Skill
 from hilam_ros.commands import NonFiniteCommand, PoseTarget
 from hilam_ros.messages import stamp_to_ns
 from hilam_ros.node import NodeError, command_scale, run_node
-from hilam_ros.policy_node import PolicyNode, import_policies, policy_observation
+from hilam_ros.policy_node import PolicyNode, policy_observation
 from hilam_ros.skills import skill_for_step
 
 COMMAND_MODES = ("twist", "pose")
@@ -29,8 +29,6 @@ class ActionExecutorNode(PolicyNode):
 
     def __init__(self) -> None:
         super().__init__("action_executor")
-        from hilam_core.runtime import ActionExecutor
-
         self.low_level = ActionExecutor(self.policy)
         self.scale = command_scale(self)
         self.pose_target = PoseTarget(self.scale.control_hz)
@@ -90,8 +88,6 @@ class ActionExecutorNode(PolicyNode):
         self.low_level.reset(self.task.instruction)
 
     def warm_up(self) -> None:
-        from hilam_core.runtime import Skill
-
         no_skill = Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0)
         self.low_level.act(self.blank_observation(), no_skill)
 
@@ -126,8 +122,6 @@ class ActionExecutorNode(PolicyNode):
         self.act(obs, skill)
 
     def act(self, obs: Observation, skill: LatentSkill) -> None:
-        from hilam_core.runtime import NonFiniteError, Skill
-
         start_s = time.perf_counter()
         vector = np.asarray(skill.vector, np.float32)
         try:
@@ -202,4 +196,4 @@ class ActionExecutorNode(PolicyNode):
 
 
 def main() -> None:
-    run_node(ActionExecutorNode, import_policies)
+    run_node(ActionExecutorNode)

@@ -9,6 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, Task
+from hilam_sim import LiberoEnv, SimError
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
@@ -82,8 +83,6 @@ class LiberoBridge(StackNode):
         size = self.parameter("image_size", 128, "side of the camera images [px]")
         assets = self.parameter("assets", "auto", "auto, builtin or official")
         self.policy_path = self.parameter("policy", "", "checkpoint folder that episode.json names")
-        from hilam_sim import LiberoEnv, SimError
-
         try:
             self.env = LiberoEnv(suite, task, size, assets, max_steps=max_steps or None)
             self.obs, _ = self.env.reset(
@@ -294,11 +293,5 @@ class LiberoBridge(StackNode):
         super().destroy_node()
 
 
-def import_simulator() -> None:
-    """The slow imports."""
-    import hilam_sim  # noqa: F401
-    import mujoco  # noqa: F401
-
-
 def main() -> None:
-    run_node(LiberoBridge, import_simulator)
+    run_node(LiberoBridge)

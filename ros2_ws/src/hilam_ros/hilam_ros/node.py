@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 
@@ -141,16 +143,14 @@ def command_scale(node: StackNode) -> CommandScale:
     return CommandScale(**{n: node.parameter(n, getattr(default, n), text) for n, text in describe.items()})
 
 
-def run_node(make: Callable[[], StackNode], prepare: Callable[[], object] = lambda: None) -> None:
-    """Run a node until it is done or told to stop (exit code 0); a NodeError is one line and exit code 1.
-
-    prepare: slow imports, done before ROS takes over the signal handlers so that Ctrl-C ends them at once.
-    """
+def run_node(make: Callable[[], StackNode]) -> None:
+    """Run a node until it is done or told to stop (exit code 0); a NodeError is one line and exit code 1."""
     node, code = None, 0
     try:
-        prepare()
-        rclpy.init()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = make()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        install_signal_handlers()
         rclpy.spin_until_future_complete(node, node.done)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import torch
 from hilam_msgs.msg import Observation
 
-from hilam_core.observation import Observation as PolicyObservation
+from hilam_core.runtime import Observation as PolicyObservation
+from hilam_core.runtime import load_policy
 from hilam_ros.messages import image_array
 from hilam_ros.node import NodeError, StackNode
 
@@ -18,6 +18,7 @@ class PolicyNode(StackNode):
     def __init__(self, name: str):
         super().__init__(name)
         path = self.parameter("policy", "", "folder of the policy checkpoint")
+        torch.set_num_threads(1)  # the layers are too small to gain from more
         try:
             self.policy = load_policy(path)
         except (ValueError, OSError) as error:
@@ -32,21 +33,6 @@ class PolicyNode(StackNode):
     def is_current(self, msg: Observation) -> bool:
         """Whether an observation belongs to the task at hand."""
         return self.task is not None and msg.episode == self.task.episode
-
-
-def load_policy(path: str) -> Any:
-    """The policy, on one thread: its layers are too small to gain from more."""
-    import torch
-
-    from hilam_core import runtime
-
-    torch.set_num_threads(1)
-    return runtime.load_policy(path)
-
-
-def import_policies() -> None:
-    """The slow imports."""
-    import hilam_core.runtime  # noqa: F401
 
 
 def policy_observation(msg: Observation) -> PolicyObservation:

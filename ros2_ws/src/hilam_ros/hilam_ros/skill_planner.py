@@ -8,9 +8,9 @@ from array import array
 import numpy as np
 from hilam_msgs.msg import LatentSkill, Observation
 
-from hilam_core.observation import ObservationError
+from hilam_core.runtime import ObservationError, SkillPlanner
 from hilam_ros.node import NodeError, run_node
-from hilam_ros.policy_node import PolicyNode, import_policies, policy_observation
+from hilam_ros.policy_node import PolicyNode, policy_observation
 from hilam_ros.skills import PlanSchedule
 
 
@@ -19,8 +19,6 @@ class SkillPlannerNode(PolicyNode):
 
     def __init__(self) -> None:
         super().__init__("skill_planner")
-        from hilam_core.runtime import SkillPlanner
-
         self.high_level = SkillPlanner(self.policy)
         self.schedule = PlanSchedule(self.policy.plan_period)
         self.publisher = self.create_publisher(LatentSkill, "skill", self.newest_or_all())
@@ -69,4 +67,4 @@ class SkillPlannerNode(PolicyNode):
 
 
 def main() -> None:
-    run_node(SkillPlannerNode, import_policies)
+    run_node(SkillPlannerNode)
