@@ -110,7 +110,7 @@ class Client:
             {user_data_values(e.qos.user_data).get("serviceid") for e in end.matches()}
             for end in (self._writer, self._reader)
         )
-        return bool(readers & writers)
+        return bool((readers & writers) - {None})
 
     def wait_for_service(self, timeout_sec: float | None = None) -> bool:
         """Waits for a server; whether there is one."""

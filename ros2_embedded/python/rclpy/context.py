@@ -27,6 +27,7 @@ class Context:
         self._participant: Participant | None = None
         self._graph: Graph | None = None
         self._domain_id = 0
+        self.started = False  # whether `init` was ever called
         self.arguments = arguments.Arguments()
 
     def init(
@@ -40,6 +41,7 @@ class Context:
         with self._lock:
             if self._running:
                 raise RuntimeError("Context.init() must only be called once")
+            self.try_shutdown()  # leaves the domain if a signal stopped this context
             if domain_id is None:
                 text = os.environ.get("ROS_DOMAIN_ID") or "0"
                 if not text.isdigit():
@@ -51,7 +53,7 @@ class Context:
             self.arguments = arguments.parse(sys.argv if args is None else args)
             if initialize_logging:
                 logging.initialize(self.arguments.log_levels, self.arguments.stdout)
-            self._running = True
+            self._running = self.started = True
             _contexts.add(self)
 
     def ok(self) -> bool:

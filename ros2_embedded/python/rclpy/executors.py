@@ -49,7 +49,7 @@ class Executor:
 
     def __init__(self, *, context: Context | None = None) -> None:
         self._context = get_default_context() if context is None else context
-        if not self._context.ok():
+        if not self._context.started:
             raise NotInitializedException()
         self._nodes: list[Node] = []
         self._lock = threading.Lock()

@@ -1,0 +1,295 @@
+"""rclpy between processes, over real DDS on loopback."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+START = """
+import sys, time, signal
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Int32, String
+from std_srvs.srv import SetBool, Trigger
+
+def say(*words):
+    print(*words, flush=True)
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+rclpy.init()
+"""
+
+
+class Process:
+    """A Python program on the embedded runtime."""
+
+    def __init__(self, source: str, env: dict[str, str], *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START + source, *arguments],
+            env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        return self.process.stdout.readline().strip()
+
+    def end(self, timeout_s: float = 20.0) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def run(ros_env):
+    started = []
+
+    def start(source: str, *arguments: str, **env: str) -> Process:
+        started.append(Process(source, {**ros_env, **env}, *arguments))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.process.kill()
+        program.process.communicate()
+
+
+def test_topics_between_processes(run):
+    """Strings in order, an image whole, and a latched message that was published before anybody listened."""
+    talker = run("""
+node = Node("talker")
+latched = node.create_publisher(String, "latched", LATCHED)
+latched.publish(String(data="published early"))
+strings, images = node.create_publisher(String, "strings", 10), node.create_publisher(Image, "image", 10)
+say("ready")
+while strings.get_subscription_count() == 0 or images.get_subscription_count() == 0:
+    time.sleep(0.01)
+for i in range(10):
+    strings.publish(String(data=f"äöü {i}"))
+image = Image(height=256, width=256, encoding="rgb8", step=768, data=bytes(range(256)) * 768)
+image.header.frame_id = "camera"
+images.publish(image)
+assert images.wait_for_all_acked(rclpy.duration.Duration(seconds=5))
+assert strings.wait_for_all_acked()
+""")
+    assert talker.line() == "ready"
+    listener = run("""
+node, got = Node("listener"), {}
+node.create_subscription(String, "latched", lambda m: got.__setitem__("latched", m.data), LATCHED)
+node.create_subscription(String, "strings", lambda m: got.setdefault("strings", []).append(m.data), 10)
+node.create_subscription(Image, "image", lambda m: got.__setitem__("image", m), 10)
+end = time.monotonic() + 10
+while (len(got) < 3 or len(got["strings"]) < 10) and time.monotonic() < end:
+    rclpy.spin_once(node, timeout_sec=0.1)
+image = got["image"]
+say(got["latched"], got["strings"] == [f"äöü {i}" for i in range(10)])
+say(image.header.frame_id, image.width, image.data.tobytes() == bytes(range(256)) * 768, image.data.typecode)
+""")
+    code, out, err = listener.end()
+    assert out.splitlines() == ["published early True", "camera 256 True B"], err
+    assert (code, talker.end()[0]) == (0, 0)
+
+
+def test_services_and_parameters_between_processes(run):
+    server = run("""
+node = Node("server", namespace="robot")
+node.declare_parameter("gain", 1.0)
+node.create_service(SetBool, "~/flip", lambda req, res: SetBool.Response(success=not req.data, message="flipped"))
+say("ready")
+try:
+    rclpy.spin(node)
+except ExternalShutdownException:
+    say("gain", node.get_parameter("gain").value)
+""")
+    assert server.line() == "ready"
+    client = run("""
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+node = Node("client")
+def call(kind, name, request):
+    client = node.create_client(kind, name)
+    assert client.wait_for_service(5.0), name
+    future = client.call_async(request)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
+    return future.result()
+say(call(SetBool, "/robot/server/flip", SetBool.Request(data=True)).message)
+say(call(ListParameters, "/robot/server/list_parameters", ListParameters.Request()).result.names)
+good, bad = Parameter("gain", value=2.0).to_parameter_msg(), Parameter("gain", value="x").to_parameter_msg()
+new = Parameter("unknown", value=1).to_parameter_msg()
+results = call(SetParameters, "/robot/server/set_parameters", SetParameters.Request(parameters=[bad, new, good])).results
+say([r.successful for r in results], "DOUBLE" in results[0].reason)
+say(call(GetParameters, "/robot/server/get_parameters", GetParameters.Request(names=["gain", "no"])).values[0].double_value)
+say(call(DescribeParameters, "/robot/server/describe_parameters", DescribeParameters.Request(names=["gain"])).descriptors[0].type)
+say(node.create_client(Trigger, "/nobody").wait_for_service(0.2))
+""")
+    code, out, err = client.end()
+    assert code == 0, err
+    assert out.splitlines() == ["flipped", "['use_sim_time', 'gain']", "[False, False, True] True", "2.0", "3", "False"]
+    server.process.terminate()
+    assert server.end(5)[:2] == (0, "gain 2.0\n")
+
+
+def test_the_graph_shows_other_processes_and_forgets_them(run):
+    other = run("""
+node = Node("other", namespace="/ns")
+node.create_publisher(String, "words", LATCHED)
+node.create_subscription(Int32, "numbers", print, 10)
+node.create_service(Trigger, "go", lambda req, res: res)
+node.create_client(SetBool, "ask")
+say("ready")
+rclpy.spin(node)
+""")
+    assert other.line() == "ready"
+    watcher = run("""
+node = Node("watcher")
+assert node.wait_for_node("/ns/other", 5.0)
+while node.count_publishers("/ns/words") == 0:
+    time.sleep(0.01)
+time.sleep(0.2)
+say(dict(node.get_topic_names_and_types())["/ns/words"], dict(node.get_service_names_and_types())["/ns/go"])
+say([t for t in node.get_publisher_names_and_types_by_node("other", "/ns") if "words" in t[0]])
+say([t for t in node.get_subscriber_names_and_types_by_node("other", "/ns")])
+say([t for t in node.get_service_names_and_types_by_node("other", "/ns") if "parameter" not in t[0]])
+say(node.get_client_names_and_types_by_node("other", "/ns"))
+info = node.get_publishers_info_by_topic("/ns/words")[0]
+say(info.node_namespace, info.node_name, info.topic_type, info.qos_profile.durability.name, str(info.topic_type_hash)[:10])
+say("look")
+end = time.monotonic() + 5
+while "other" in node.get_node_names() and time.monotonic() < end:
+    time.sleep(0.02)
+say("gone" if "other" not in node.get_node_names() else "still there", node.count_publishers("/ns/words"))
+""")
+    lines = [watcher.line() for _ in range(7)]
+    other.process.send_signal(signal.SIGTERM)
+    code, out, err = watcher.end()
+    assert lines == [
+        "['std_msgs/msg/String'] ['std_srvs/srv/Trigger']",
+        "[('/ns/words', ['std_msgs/msg/String'])]",
+        "[('/ns/numbers', ['std_msgs/msg/Int32'])]",
+        "[('/ns/go', ['std_srvs/srv/Trigger'])]",
+        "[('/ns/ask', ['std_srvs/srv/SetBool'])]",
+        "/ns other std_msgs/msg/String TRANSIENT_LOCAL RIHS01_df6",
+        "look",
+    ], err
+    assert (code, out) == (0, "gone 0\n")
+
+
+SPINNING = {
+    "single": "rclpy.spin(node)",
+    "multi": "e = rclpy.executors.MultiThreadedExecutor(); e.add_node(node); e.spin()",
+    "busy": "node.create_timer(0.001, lambda: sum(range(1000))); rclpy.spin(node)",
+    "blocked": "node.create_client(Trigger, 'nobody').call(Trigger.Request())",
+}
+
+
+@pytest.mark.parametrize("how", SPINNING)
+def test_sigint_ends_a_node(run, how):
+    program = run(f"""
+node = Node("n")
+say("ready")
+try:
+    {SPINNING[how]}
+except (KeyboardInterrupt, ExternalShutdownException) as error:
+    say(type(error).__name__, rclpy.ok())
+finally:
+    node.destroy_node()
+    rclpy.try_shutdown()
+""")
+    assert program.line() == "ready"
+    time.sleep(0.2)
+    started = time.monotonic()
+    program.process.send_signal(signal.SIGINT)
+    code, out, err = program.end(10)
+    assert time.monotonic() - started < 2.0
+    assert (code, out) == (0, "KeyboardInterrupt False\n"), err
+
+
+def test_sigterm_ends_a_node_and_an_unhandled_error_is_an_exit_code(run):
+    program = run("""
+node = Node("n")
+say("ready")
+rclpy.spin(node)
+""")
+    assert program.line() == "ready"
+    time.sleep(0.3)
+    program.process.terminate()
+    code, _, err = program.end(5)
+    assert code == 1 and "ExternalShutdownException" in err
+    failing = run("""
+node = Node("n")
+def fail():
+    raise ValueError("a callback failed")
+node.create_timer(0.01, fail)
+rclpy.spin(node)
+""")
+    code, _, err = failing.end()
+    assert code == 1 and err.strip().endswith("ValueError: a callback failed")
+
+
+def test_a_stopped_reader_does_not_block_the_writer(run):
+    reader = run("""
+node = Node("reader")
+node.create_subscription(Image, "image", lambda m: None, 1)
+say("ready")
+rclpy.spin(node)
+""")
+    assert reader.line() == "ready"
+    writer = run("""
+node = Node("writer")
+publisher = node.create_publisher(Image, "image", 1)
+while publisher.get_subscription_count() == 0:
+    time.sleep(0.01)
+say("matched")
+time.sleep(0.3)
+worst, image = 0.0, Image(data=bytes(128 * 128 * 3))
+for _ in range(50):
+    start = time.monotonic()
+    publisher.publish(image)
+    worst = max(worst, time.monotonic() - start)
+    time.sleep(0.005)
+say(worst < 0.1 or worst)
+""")
+    assert writer.line() == "matched"
+    reader.process.send_signal(signal.SIGSTOP)
+    code, out, err = writer.end()
+    reader.process.send_signal(signal.SIGCONT)
+    assert (code, out) == (0, "True\n"), err
+
+
+def test_foreign_service_peers_get_no_malformed_requests(run):
+    """A peer whose endpoints carry no service id (Fast DDS) is told from one that does."""
+    program = run("""
+from embedded_dds import dds
+node = Node("n")
+participant = dds.Participant(node.context.get_domain_id())
+reader = participant.reader("rq/goRequest", "std_srvs::srv::dds_::Trigger_Request_", dds.Qos(user_data=b"typehash=x;"))
+participant.writer("rr/goReply", "std_srvs::srv::dds_::Trigger_Response_", dds.Qos(user_data=b"typehash=x;"))
+client = node.create_client(Trigger, "go")
+while not client._writer.matches():
+    time.sleep(0.01)
+say(client.service_is_ready())
+client.call_async(Trigger.Request())
+time.sleep(0.2)
+say(reader.take(10))
+participant.close()
+""")
+    code, out, err = program.end()
+    assert (code, out) == (0, "False\n[]\n") and "rmw_cyclonedds_cpp" in err
+
+
+def test_real_cli_arguments_reach_the_node(run):
+    program = run(
+        """
+node = Node("n")
+say(node.get_fully_qualified_name(), node.declare_parameter("speed", 1.0).value, node.resolve_topic_name("in"))
+say(rclpy.utilities.remove_ros_args(sys.argv)[1:])
+node.get_logger().debug("seen")
+""",
+        *"own --ros-args -r __node:=m -r __ns:=/a -p speed:=2.5 -r in:=out --log-level debug -- last".split(),
+    )
+    code, out, err = program.end()
+    assert (code, out.splitlines()) == (0, ["/a/m 2.5 /a/out", "['own', 'last']"]) and "[DEBUG]" in err
