@@ -7,6 +7,7 @@ import signal
 
 import numpy as np
 import pytest
+import yaml
 from conftest import CTRL_C_LIMIT_S, TASK
 
 STEPS = 25
@@ -164,3 +165,22 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
     assert facts["held_steps"] == 40
     np.testing.assert_array_equal(actions[:, :6], 0)
     np.testing.assert_array_equal(actions[:, 6], -1)
+
+
+def test_arm_launch_sends_goal_poses_once_it_has_a_task(workspace, random_checkpoint, tmp_path):
+    profile = tmp_path / "goals.yaml"
+    profile.write_text("/**:\n  ros__parameters:\n    command_mode: pose\n    base_frame: fr3_link0\n")
+    profile.write_text(profile.read_text() + "    cameras: [agentview, eye_in_hand]\n    image_size: 128\n")
+    domain = 111
+    arm = workspace.start(
+        f"ros2 launch hilam_ros arm.launch.py profile:={profile} policy:={random_checkpoint}", domain
+    )
+    goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
+    parameters = "-p mode:=realtime -p wait_for_policy:=false -p assets:=builtin"
+    workspace.start(f"ros2 run hilam_ros libero_bridge --ros-args {parameters} -p output:={tmp_path}", domain)
+    goals.wait_for("---\n", timeout_s=30)
+    pose = yaml.safe_load(goals.output.split("---\n")[0])
+    assert pose["header"]["frame_id"] == "fr3_link0"
+    assert np.linalg.norm(list(pose["pose"]["orientation"].values())) == pytest.approx(1)
+    assert -0.4 < pose["pose"]["position"]["x"] < 0.1
+    assert arm.interrupt() < CTRL_C_LIMIT_S, arm.output
