@@ -49,8 +49,7 @@ def describe_data(paths: Any, items: Sequence[Episode] | Sequence[Clip]) -> dict
 
 def config_dict(config: Any) -> dict[str, Any]:
     """A dataclass configuration as JSON-ready dictionary (paths as text, tuples as lists)."""
-    is_instance = dataclasses.is_dataclass(config) and not isinstance(config, type)
-    return _plain(dataclasses.asdict(config) if is_instance else config)
+    return _plain(config)
 
 
 def config_from(cls: type[Config], values: Mapping[str, Any], source: str | Path) -> Config:
@@ -77,6 +76,8 @@ def restore(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: s
 
 
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

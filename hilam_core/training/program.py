@@ -16,10 +16,9 @@ def run_program(main: Callable[[Any], None], config_type: type, *more_errors: ty
     code 1."""
     if not dataclasses.is_dataclass(config_type):
         raise TypeError(f"{config_type} is not a dataclass")
-    config = tyro.cli(config_type, description=sys.modules[main.__module__].__doc__)
     user_errors: tuple[type[Exception], ...] = (HilamError, CheckpointError, *more_errors)
     try:
-        main(config)
+        main(tyro.cli(config_type, description=sys.modules[main.__module__].__doc__))
     except user_errors as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
