@@ -45,7 +45,7 @@ class SkillConfig:
     min_change: float = 0.05
     """Relative change of features below which boundary probabilities fade (see Router); 0 is H-Net as
     published."""
-    residual_dropout: float = 0.0
+    residual_dropout: float = 0.5
     """Share of training sequences whose frame-rate residual is dropped, so that chunk vectors must carry the
     plan."""
 
