@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
-
-UNDERLAY = Path(__file__).resolve().parents[2] / "ros2_embedded"
-_domains = itertools.count(os.getpid())
+from sourcing import UNDERLAY, own_domain, sourced
 
 
 def pytest_collection_modifyitems(config, items):
@@ -22,14 +17,6 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="a real rclpy is installed: the runtime steps aside"))
 
 
-def sourced(*scripts: Path, environment: dict[str, str] | None = None) -> dict[str, str]:
-    """The environment after `source`-ing the scripts in bash."""
-    command = " && ".join([*(f". '{script}'" for script in scripts), "env -0"])
-    base = dict(os.environ) if environment is None else environment
-    result = subprocess.run(["bash", "-c", command], env=base, capture_output=True, text=True, check=True)
-    return dict(line.split("=", 1) for line in result.stdout.split("\0") if "=" in line)
-
-
 @pytest.fixture(scope="session")
 def underlay() -> dict[str, str]:
     """The environment with the embedded runtime sourced."""
@@ -38,8 +25,5 @@ def underlay() -> dict[str, str]:
 
 @pytest.fixture
 def ros_env(underlay) -> dict[str, str]:
-    """`underlay` with a ROS domain of its own: tests that run at the same time do not hear each other.
-
-    Domains up to 100 keep DDS ports below the kernel's ephemeral ones.
-    """
-    return {**underlay, "ROS_DOMAIN_ID": str(1 + next(_domains) * 7 % 100)}
+    """`underlay` in a domain of its own."""
+    return own_domain(underlay)

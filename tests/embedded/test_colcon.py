@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import UNDERLAY, sourced
+from sourcing import UNDERLAY, sourced
 
 PACKAGE_XML = """<?xml version="1.0"?>
 <package format="3">

@@ -9,7 +9,7 @@ _INDEX = Path("share/ament_index/resource_index")
 
 
 def get_search_paths() -> list[str]:
-    """The existing folders of AMENT_PREFIX_PATH, first one wins. Raises LookupError when the variable is unset."""
+    """The existing folders of AMENT_PREFIX_PATH, first one wins. Raises LookupError if it is unset."""
     value = os.environ.get("AMENT_PREFIX_PATH")
     if not value:
         raise LookupError("AMENT_PREFIX_PATH is not set: source setup.bash first")

@@ -43,7 +43,7 @@ def write_output(name: str, line: str, to_screen: bool) -> None:
         try:
             print(text, flush=True)
         except BrokenPipeError:
-            sys.stdout = open(os.devnull, "w")  # said once, then the launch shuts down
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # said once, then the launch shuts down
             raise
     log_file = _log_file()
     if log_file:
