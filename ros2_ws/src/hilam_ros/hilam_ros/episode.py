@@ -14,7 +14,7 @@ import numpy as np
 
 from hilam_ros.timing import summarize_ms
 
-STAGES = ("ingest", "plan", "act", "command", "topics", "observation_to_command")
+STAGES = ("simulate", "ingest", "plan", "act", "command", "topics", "observation_to_command")
 
 
 class EpisodeRecorder:

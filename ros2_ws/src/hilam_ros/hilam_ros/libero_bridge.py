@@ -21,6 +21,7 @@ from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import LATCHED, READY, NodeError, StackNode, command_scale, run_node
 from hilam_ros.profile import ProfileError, read_card
 
+CAMERAS = ("agentview", "eye_in_hand")
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 EPISODE = 1
 POLICY_NODES = ("camera_ingest", "skill_planner", "action_executor")
@@ -36,7 +37,7 @@ class LiberoBridge(StackNode):
 
     def __init__(self) -> None:
         super().__init__("libero_bridge")
-        self.cameras = self.parameter("cameras", ["agentview", "eye_in_hand"], "LIBERO's cameras to publish")
+        self.cameras = self.parameter("cameras", list(CAMERAS), "LIBERO's cameras to publish")
         self.scale = command_scale(self)
         self.finger_signs = np.array(
             self.parameter("finger_signs", [1.0, -1.0], "the simulation's finger positions over the arm's")
@@ -67,6 +68,7 @@ class LiberoBridge(StackNode):
         self.late_ticks = 0
         self.last_tick_s = 0.0
         self.totals_s: dict[int, float] = {}  # by stamp: observation to command
+        self.timings: list[CycleTiming] = []
         self.simulate_s: list[float] = []
         self.announce_task(active=True)
         self.supervisor = self.create_timer(0.1, self.supervise)
@@ -88,6 +90,8 @@ class LiberoBridge(StackNode):
             self.obs, _ = self.env.reset(
                 seed=self.seed, options={"placement": "stored", "init_state": self.init_state}
             )
+            if unknown := sorted(set(self.cameras) - set(self.obs)):
+                raise NodeError(f"LIBERO has no camera '{unknown[0]}': choose from {', '.join(CAMERAS)}")
             self.policy_hash = (
                 read_card(Path(self.policy_path))["weights_sha256"] if self.policy_path else None
             )
@@ -214,18 +218,7 @@ class LiberoBridge(StackNode):
         self.step_when_answered()
 
     def on_timing(self, msg: CycleTiming) -> None:
-        """Where the time of one cycle went; what no stage accounts for is the topics' share."""
-        durations = self.recorder.durations_s
-        total_s = self.totals_s.pop(stamp_to_ns(msg.header.stamp), None)
-        for stage in ("ingest", "act", "command"):
-            durations[stage].append(getattr(msg, f"{stage}_s"))
-        if msg.skill_seq == msg.seq or not self.lockstep:
-            durations["plan"].append(msg.plan_s)
-        if total_s is not None:
-            waited_s = msg.plan_s if msg.waited_for_skill else 0.0
-            durations["observation_to_command"].append(total_s)
-            computing_s = msg.ingest_s + waited_s + msg.act_s + msg.command_s
-            durations["topics"].append(max(0.0, total_s - computing_s))
+        self.timings.append(msg)
 
     def step_when_answered(self) -> None:
         if not self.lockstep or not self.started_s or self.ended_s:
@@ -261,9 +254,24 @@ class LiberoBridge(StackNode):
         else:
             self.publish_observation()
 
+    def account_for_time(self) -> None:
+        """Where the time of each cycle went; what no stage accounts for is the topics' share."""
+        durations = self.recorder.durations_s
+        durations["simulate"] = self.simulate_s
+        durations["plan"] = list({msg.skill_seq: msg.plan_s for msg in self.timings}.values())
+        for msg in self.timings:
+            for stage in ("ingest", "act", "command"):
+                durations[stage].append(getattr(msg, f"{stage}_s"))
+            total_s = self.totals_s.get(stamp_to_ns(msg.header.stamp))
+            if total_s is not None:
+                computing_s = msg.ingest_s + msg.act_s + msg.command_s
+                computing_s += msg.plan_s if msg.waited_for_skill else 0.0
+                durations["observation_to_command"].append(total_s)
+                durations["topics"].append(max(0.0, total_s - computing_s))
+
     def write_episode(self) -> None:
         steps = len(self.recorder.actions)
-        self.recorder.durations_s = {"simulate": self.simulate_s, **self.recorder.durations_s}
+        self.account_for_time()
         facts = {
             "success": self.success,
             "steps": steps,

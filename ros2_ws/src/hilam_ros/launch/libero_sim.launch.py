@@ -44,6 +44,8 @@ def start(context: LaunchContext) -> list:
     card = read_card(policy)
     check_cameras(card, policy, profile, profile_path)
     assets = resolve_assets(given["assets"] or trained_assets(card)).kind
+    output = Path(given["output"]).absolute()
+    output.mkdir(parents=True, exist_ok=True)
 
     shared = {"mode": mode, "policy": str(policy)}
     bridge = {
@@ -52,7 +54,7 @@ def start(context: LaunchContext) -> list:
         "task": task.name,
         "init_state": int(given["init_state"]),
         "assets": assets,
-        "output": str(Path(given["output"]).absolute()),
+        "output": str(output),
         "seed": whole_number("seed", given["seed"]),
         "max_steps": whole_number("max_steps", given["max_steps"]),
     }
