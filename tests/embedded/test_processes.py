@@ -99,7 +99,10 @@ def test_services_and_parameters_between_processes(run):
     server = run("""
 node = Node("server", namespace="robot")
 node.declare_parameter("gain", 1.0)
-node.create_service(SetBool, "~/flip", lambda req, res: SetBool.Response(success=not req.data, message="flipped"))
+def flip(request, response):
+    response.success, response.message = not request.data, "flipped"
+    return response
+node.create_service(SetBool, "~/flip", flip)
 say("ready")
 try:
     rclpy.spin(node)
@@ -120,15 +123,24 @@ say(call(SetBool, "/robot/server/flip", SetBool.Request(data=True)).message)
 say(call(ListParameters, "/robot/server/list_parameters", ListParameters.Request()).result.names)
 good, bad = Parameter("gain", value=2.0).to_parameter_msg(), Parameter("gain", value="x").to_parameter_msg()
 new = Parameter("unknown", value=1).to_parameter_msg()
-results = call(SetParameters, "/robot/server/set_parameters", SetParameters.Request(parameters=[bad, new, good])).results
+def serve(kind, name, **fields):
+    return call(kind, f"/robot/server/{name}", kind.Request(**fields))
+results = serve(SetParameters, "set_parameters", parameters=[bad, new, good]).results
 say([r.successful for r in results], "DOUBLE" in results[0].reason)
-say(call(GetParameters, "/robot/server/get_parameters", GetParameters.Request(names=["gain", "no"])).values[0].double_value)
-say(call(DescribeParameters, "/robot/server/describe_parameters", DescribeParameters.Request(names=["gain"])).descriptors[0].type)
+say(serve(GetParameters, "get_parameters", names=["gain", "no"]).values[0].double_value)
+say(serve(DescribeParameters, "describe_parameters", names=["gain"]).descriptors[0].type)
 say(node.create_client(Trigger, "/nobody").wait_for_service(0.2))
 """)
     code, out, err = client.end()
     assert code == 0, err
-    assert out.splitlines() == ["flipped", "['use_sim_time', 'gain']", "[False, False, True] True", "2.0", "3", "False"]
+    assert out.splitlines() == [
+        "flipped",
+        "['use_sim_time', 'gain']",
+        "[False, False, True] True",
+        "2.0",
+        "3",
+        "False",
+    ]
     server.process.terminate()
     assert server.end(5)[:2] == (0, "gain 2.0\n")
 
@@ -156,14 +168,15 @@ say([t for t in node.get_subscriber_names_and_types_by_node("other", "/ns")])
 say([t for t in node.get_service_names_and_types_by_node("other", "/ns") if "parameter" not in t[0]])
 say(node.get_client_names_and_types_by_node("other", "/ns"))
 info = node.get_publishers_info_by_topic("/ns/words")[0]
-say(info.node_namespace, info.node_name, info.topic_type, info.qos_profile.durability.name, str(info.topic_type_hash)[:10])
+say(info.node_namespace, info.node_name, info.topic_type, info.qos_profile.durability.name)
+say(str(info.topic_type_hash)[:10])
 say("look")
 end = time.monotonic() + 5
 while "other" in node.get_node_names() and time.monotonic() < end:
     time.sleep(0.02)
 say("gone" if "other" not in node.get_node_names() else "still there", node.count_publishers("/ns/words"))
 """)
-    lines = [watcher.line() for _ in range(7)]
+    lines = [watcher.line() for _ in range(8)]
     other.process.send_signal(signal.SIGTERM)
     code, out, err = watcher.end()
     assert lines == [
@@ -172,7 +185,8 @@ say("gone" if "other" not in node.get_node_names() else "still there", node.coun
         "[('/ns/numbers', ['std_msgs/msg/Int32'])]",
         "[('/ns/go', ['std_srvs/srv/Trigger'])]",
         "[('/ns/ask', ['std_srvs/srv/SetBool'])]",
-        "/ns other std_msgs/msg/String TRANSIENT_LOCAL RIHS01_df6",
+        "/ns other std_msgs/msg/String TRANSIENT_LOCAL",
+        "RIHS01_df6",
         "look",
     ], err
     assert (code, out) == (0, "gone 0\n")
@@ -266,8 +280,9 @@ def test_foreign_service_peers_get_no_malformed_requests(run):
 from embedded_dds import dds
 node = Node("n")
 participant = dds.Participant(node.context.get_domain_id())
-reader = participant.reader("rq/goRequest", "std_srvs::srv::dds_::Trigger_Request_", dds.Qos(user_data=b"typehash=x;"))
-participant.writer("rr/goReply", "std_srvs::srv::dds_::Trigger_Response_", dds.Qos(user_data=b"typehash=x;"))
+qos, kind = dds.Qos(user_data=b"typehash=x;"), "std_srvs::srv::dds_::Trigger"
+reader = participant.reader("rq/goRequest", f"{kind}_Request_", qos)
+participant.writer("rr/goReply", f"{kind}_Response_", qos)
 client = node.create_client(Trigger, "go")
 while not client._writer.matches():
     time.sleep(0.01)
@@ -285,11 +300,13 @@ def test_real_cli_arguments_reach_the_node(run):
     program = run(
         """
 node = Node("n")
-say(node.get_fully_qualified_name(), node.declare_parameter("speed", 1.0).value, node.resolve_topic_name("in"))
+speed = node.declare_parameter("speed", 1.0).value
+say(node.get_fully_qualified_name(), speed, node.resolve_topic_name("in"))
 say(rclpy.utilities.remove_ros_args(sys.argv)[1:])
 node.get_logger().debug("seen")
 """,
-        *"own --ros-args -r __node:=m -r __ns:=/a -p speed:=2.5 -r in:=out --log-level debug -- last".split(),
+        *(["own", "--ros-args", "-r", "__node:=m", "-r", "__ns:=/a", "-p", "speed:=2.5", "-r", "in:=out"]),
+        *(["--log-level", "debug", "--", "last"]),
     )
     code, out, err = program.end()
     assert (code, out.splitlines()) == (0, ["/a/m 2.5 /a/out", "['own', 'last']"]) and "[DEBUG]" in err

@@ -96,7 +96,10 @@ def test_parameters_are_declared_typed_and_set(ros):
     with pytest.raises(ParameterUninitializedException):
         node.get_parameter("later")
     node.declare_parameters("arm", [("speed", 1.0), ("joints", 7)])
-    assert {k: p.value for k, p in node.get_parameters_by_prefix("arm").items()} == {"speed": 1.0, "joints": 7}
+    assert {k: p.value for k, p in node.get_parameters_by_prefix("arm").items()} == {
+        "speed": 1.0,
+        "joints": 7,
+    }
     free = node.declare_parameter("free", 1, ParameterDescriptor(dynamic_typing=True))
     assert free.value == 1 and node.set_parameters([Parameter("free", value="x")])[0].successful
     fixed = ParameterDescriptor(read_only=True)
@@ -106,7 +109,9 @@ def test_parameters_are_declared_typed_and_set(ros):
 
 def test_ranges_and_callbacks_refuse_values(ros):
     node = Node("n")
-    half = ParameterDescriptor(floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0, step=0.5)])
+    half = ParameterDescriptor(
+        floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0, step=0.5)]
+    )
     node.declare_parameter("half", 0.5, half)
     for value, good in ((1.0, True), (0.25, False), (1.5, False)):
         assert node.set_parameters([Parameter("half", value=value)])[0].successful is good
@@ -138,7 +143,7 @@ def test_overrides_from_arguments_and_files(ros, tmp_path):
     values = {"common": 0, "text": "", "limits.low": 0.0, "limits.high": 0.0, "list": [0]}
     found = {name: node.declare_parameter(name, default).value for name, default in values.items()}
     assert found == {"common": 2, "text": "x", "limits.low": -1.0, "limits.high": 1e-3, "list": [1, 2]}
-    with pytest.raises(InvalidParameterTypeException, match="text2|STRING|INTEGER"):
+    with pytest.raises(InvalidParameterTypeException, match="expecting type 'INTEGER'"):
         Node("n2", parameter_overrides=[Parameter("common", value="word")]).declare_parameter("common", 1)
     auto = Node("robot", namespace="arm", automatically_declare_parameters_from_overrides=True)
     assert auto.get_parameter("limits.low").value == -1.0
@@ -159,7 +164,9 @@ def test_parameter_events_are_published(ros):
     node.declare_parameter("a", 1)
     node.set_parameters([Parameter("a", value=2)])
     assert spin_until(node, lambda: len(events) >= 2)
-    assert events[-2].new_parameters[0].name == "a" and events[-1].changed_parameters[0].value.integer_value == 2
+    assert (
+        events[-2].new_parameters[0].name == "a" and events[-1].changed_parameters[0].value.integer_value == 2
+    )
 
 
 # -- names
@@ -240,9 +247,15 @@ def test_simulated_time(ros):
 
 
 def test_time_arithmetic():
-    a, b = Time(seconds=3, clock_type=ClockType.ROS_TIME), Time(seconds=1, nanoseconds=5, clock_type=ClockType.ROS_TIME)
+    a, b = (
+        Time(seconds=3, clock_type=ClockType.ROS_TIME),
+        Time(seconds=1, nanoseconds=5, clock_type=ClockType.ROS_TIME),
+    )
     assert (a - b).nanoseconds == 1_999_999_995 and (b + Duration(seconds=2)) > a
-    assert Time.from_msg(b.to_msg()) == b and Duration.from_msg(Duration(seconds=-0.5).to_msg()).nanoseconds == -5 * 10**8
+    assert (
+        Time.from_msg(b.to_msg()) == b
+        and Duration.from_msg(Duration(seconds=-0.5).to_msg()).nanoseconds == -5 * 10**8
+    )
     with pytest.raises(TypeError):
         _ = a < Time(seconds=1)
     assert Clock(clock_type=ClockType.STEADY_TIME).now().nanoseconds > 0
@@ -265,7 +278,9 @@ def test_exceptions_in_callbacks_leave_spin(ros):
         executor.shutdown()
 
 
-@pytest.mark.parametrize("group_class, most", [(MutuallyExclusiveCallbackGroup, 1), (ReentrantCallbackGroup, 2)])
+@pytest.mark.parametrize(
+    "group_class, most", [(MutuallyExclusiveCallbackGroup, 1), (ReentrantCallbackGroup, 2)]
+)
 def test_callback_groups(ros, group_class, most):
     node, group, lock = Node("n"), group_class(), threading.Lock()
     running, peak, calls = 0, 0, 0
@@ -294,7 +309,9 @@ def test_callback_groups(ros, group_class, most):
 def test_a_blocked_group_does_not_burn_cpu_or_stop_others(ros):
     node, calls = Node("n"), []
     publisher = node.create_publisher(Int32, "x", 10)
-    node.create_subscription(Int32, "x", lambda _: time.sleep(0.4), 10, callback_group=MutuallyExclusiveCallbackGroup())
+    node.create_subscription(
+        Int32, "x", lambda _: time.sleep(0.4), 10, callback_group=MutuallyExclusiveCallbackGroup()
+    )
     node.create_timer(0.02, lambda: calls.append(1), callback_group=MutuallyExclusiveCallbackGroup())
     executor = MultiThreadedExecutor(3)
     executor.add_node(node)
@@ -311,7 +328,9 @@ def test_a_blocked_group_does_not_burn_cpu_or_stop_others(ros):
 def test_a_callback_may_call_a_service(ros):
     """The nested call that deadlocks with one thread or one group, as with real rclpy."""
     node = Node("n")
-    node.create_service(SetBool, "flip", lambda req, res: SetBool.Response(success=not req.data, message="done"))
+    node.create_service(
+        SetBool, "flip", lambda req, res: SetBool.Response(success=not req.data, message="done")
+    )
     client = node.create_client(SetBool, "flip", callback_group=ReentrantCallbackGroup())
     answers = []
     executor = MultiThreadedExecutor(2)
@@ -333,7 +352,9 @@ def test_coroutine_callbacks_await_futures(ros):
     node = Node("n")
     group = ReentrantCallbackGroup()
     inner = node.create_client(Trigger, "inner", callback_group=group)
-    node.create_service(Trigger, "inner", lambda req, res: Trigger.Response(message="inner"), callback_group=group)
+    node.create_service(
+        Trigger, "inner", lambda req, res: Trigger.Response(message="inner"), callback_group=group
+    )
 
     async def outer(request, response):
         response.message = "outer " + (await inner.call_async(Trigger.Request())).message
@@ -376,7 +397,9 @@ def test_messages_reach_callbacks_with_their_info(ros):
     text, info = next(item for item in seen if isinstance(item, tuple))
     assert text == "hello" and abs(info["source_timestamp"] - time.time_ns()) < 5 * 10**9
     publisher.publish(raw)
-    assert spin_until(node, lambda: len(seen) == 4) and ("hello" in [s[0] for s in seen[2:] if isinstance(s, tuple)])
+    assert spin_until(node, lambda: len(seen) == 4) and (
+        "hello" in [s[0] for s in seen[2:] if isinstance(s, tuple)]
+    )
     with pytest.raises(TypeError, match="Int32"):
         publisher.publish(Int32())
     assert publisher.get_subscription_count() == 2
@@ -385,7 +408,9 @@ def test_messages_reach_callbacks_with_their_info(ros):
 def test_incompatible_qos_is_reported(ros, capfd):
     node, kinds = Node("n"), []
     node.create_publisher(String, "x", qos_profile_sensor_data)
-    events = SubscriptionEventCallbacks(incompatible_qos=lambda info: kinds.append(info.last_policy_kind.name))
+    events = SubscriptionEventCallbacks(
+        incompatible_qos=lambda info: kinds.append(info.last_policy_kind.name)
+    )
     node.create_subscription(String, "x", print, 10, event_callbacks=events)
     assert spin_until(node, lambda: bool(kinds)) and kinds == ["RELIABILITY"]
     assert "requesting incompatible QoS" in capfd.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import itertools
 import random
 import sys
 from array import array
@@ -16,8 +18,8 @@ definitions = pytest.importorskip("embedded_dds.definitions")
 types = pytest.importorskip("embedded_dds.types")
 rosbags_store = pytest.importorskip("rosbags.typesys.store")
 
-INTEGERS = {"int8": (7, 1), "int16": (15, 1), "int32": (31, 1), "int64": (63, 1), "uint8": (8, 0), "char": (8, 0),
-            "uint16": (16, 0), "uint32": (32, 0), "uint64": (64, 0)}  # fmt: skip
+INTEGERS = {"int8": (7, 1), "int16": (15, 1), "int32": (31, 1), "int64": (63, 1), "uint8": (8, 0),
+            "char": (8, 0), "uint16": (16, 0), "uint32": (32, 0), "uint64": (64, 0)}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,7 @@ def random_scalar(base: str, rng: random.Random):
 def random_message(name: str, rng: random.Random):
     message = types.message_class(name)()
     for item in definitions.load(name).fields:
+
         def one(item=item):
             return random_message(item.base, rng) if item.nested else random_scalar(item.base, rng)
 
@@ -63,7 +66,9 @@ def as_rosbags(message, store):
     for item in definitions.load(message._ros_name).fields:
         value = getattr(message, item.name)
         if item.nested:
-            value = as_rosbags(value, store) if item.kind == "scalar" else [as_rosbags(v, store) for v in value]
+            value = (
+                as_rosbags(value, store) if item.kind == "scalar" else [as_rosbags(v, store) for v in value]
+            )
         elif item.kind != "scalar" and item.base != "string":
             flat = [v[0] for v in value] if item.base == "byte" else list(value)
             value = np.array(flat, dtypes.get(item.base, "u1" if item.base == "char" else item.base))
@@ -118,8 +123,8 @@ def test_values_are_checked_on_assignment():
     assert image.data == array("B", range(5))
     image.data = memoryview(b"ab")
     assert image.data.tobytes() == b"ab"
-    for field, value in (("height", 1.5), ("height", -1), ("encoding", b"rgb8"), ("data", np.zeros(3, np.uint8)),
-                         ("data", [256]), ("header", "x")):  # fmt: skip
+    for field, value in (("height", 1.5), ("height", -1), ("encoding", b"rgb8"),
+                         ("data", np.zeros(3, np.uint8)), ("data", [256]), ("header", "x")):  # fmt: skip
         with pytest.raises(AssertionError, match=field):
             setattr(image, field, value)
     with pytest.raises(AssertionError, match="position"):
@@ -141,14 +146,18 @@ def test_rubbish_is_refused_not_read():
             types.deserialize(bad, Image)
 
 
+_overlays = itertools.count()
+
+
 @pytest.fixture
 def overlay(tmp_path, monkeypatch):
-    """A package as colcon installs one, with its stub on the path."""
-    share = tmp_path / "share" / "toy_msgs"
+    """A package as colcon installs one, with its stub on the path; its share folder (classes are kept for ever, so
+    that every test has a package of its own)."""
+    share = tmp_path / "share" / f"toy{next(_overlays)}_msgs"
     texts = {
         "msg/Toy.msg": (
             "# a comment\nint32 MANY=0x10  # hex\nstring NAME='a # b'\nfloat64 gain 2.5\nbool on true\n"
-            "string label \"hello\"\nint32[3] triple [1, 2, 3]\nfloat32[<=2] few\nstring<=5 short\n"
+            'string label "hello"\nint32[3] triple [1, 2, 3]\nfloat32[<=2] few\nstring<=5 short\n'
             "std_msgs/Header header\nToy2[] others\nbyte raw 7\n"
         ),
         "msg/Toy2.msg": "",
@@ -158,37 +167,32 @@ def overlay(tmp_path, monkeypatch):
     for path, text in texts.items():
         (share / path).parent.mkdir(parents=True, exist_ok=True)
         (share / path).write_text(text)
-    stub = tmp_path / "lib" / "toy_msgs" / "__init__.py"
+    stub = tmp_path / "lib" / share.name / "__init__.py"
     stub.parent.mkdir(parents=True)
     stub.write_text("from embedded_dds.types import install_package\n\ninstall_package(__name__)\n")
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path / "lib"))
-    yield share
-    for name in [name for name in sys.modules if name.split(".")[0] == "toy_msgs"]:
-        del sys.modules[name]
-    for cached in (definitions.load, definitions.type_hash, types.message_class, types.service_class,
-                   types.action_class, types._codec):  # fmt: skip
-        cached.cache_clear()
+    return share
 
 
 def test_definition_files_of_an_overlay(overlay):
-    from toy_msgs.action import Count
-    from toy_msgs.msg import Toy, Toy2
-    from toy_msgs.srv import Add
-
-    toy = Toy()
+    msg, srv, action = (
+        importlib.import_module(f"{overlay.name}.{kind}") for kind in ("msg", "srv", "action")
+    )
+    toy = msg.Toy()
     assert (toy.gain, toy.on, toy.label, list(toy.triple), toy.raw) == (2.5, True, "hello", [1, 2, 3], b"\7")
-    assert (Toy.MANY, Toy.NAME) == (16, "a # b")
+    assert (msg.Toy.MANY, msg.Toy.NAME) == (16, "a # b")
     with pytest.raises(AssertionError, match="few"):
         toy.few = [1.0, 2.0, 3.0]
     with pytest.raises(AssertionError, match="short"):
         toy.short = "too long"
-    toy.others, toy.few = [Toy2(), Toy2()], [1.5]
-    assert types.deserialize(types.serialize(toy), Toy) == toy
-    assert Add.Request(a=1, b=2).b == 2 and Add.Response().sum == 0
-    assert Count.Impl.SendGoalService.Request(goal=Count.Goal(upto=3)).goal.upto == 3
-    assert definitions.interfaces("toy_msgs", "msg") == ["Toy", "Toy2"]
-    assert "toy_msgs" in definitions.packages() and definitions.exists("toy_msgs/srv/Add")
+    toy.others, toy.few = [msg.Toy2(), msg.Toy2()], [1.5]
+    assert types.deserialize(types.serialize(toy), msg.Toy) == toy
+    assert srv.Add.Request(a=1, b=2).b == 2 and srv.Add.Response().sum == 0
+    goal = action.Count.Goal(upto=3)
+    assert action.Count.Impl.SendGoalService.Request(goal=goal).goal.upto == 3
+    assert definitions.interfaces(overlay.name, "msg") == ["Toy", "Toy2"]
+    assert overlay.name in definitions.packages() and definitions.exists(f"{overlay.name}/srv/Add")
 
 
 def test_service_and_action_hashes(overlay):
@@ -197,13 +201,13 @@ def test_service_and_action_hashes(overlay):
     path.write_text("int64 a\nint64 b\n---\nint64 sum\n")
     known = "RIHS01_e118de6bf5eeb66a2491b5bda11202e7b68f198d6f67922cf30364858239c81a"
     assert definitions.type_hash("example_interfaces/srv/AddTwoInts") == known
-    assert definitions.type_hash("toy_msgs/action/Count").startswith("RIHS01_")
+    assert definitions.type_hash(f"{overlay.name}/action/Count").startswith("RIHS01_")
 
 
 def test_a_bad_definition_names_file_and_line(overlay):
     (overlay / "msg" / "Bad.msg").write_text("int32 fine\nnumber x\n")
     with pytest.raises(definitions.DefinitionError, match=r"Bad\.msg:2: unknown type 'number'"):
-        types.message_class("toy_msgs/msg/Bad")
+        types.message_class(f"{overlay.name}/msg/Bad")
 
 
 def test_the_raw_dds_type_is_what_the_library_makes_of_it():

@@ -1,7 +1,7 @@
 """XCDR1 (plain CDR, little endian) code for one message class, generated once per class.
 
-The generated functions work on `_slots` directly: setters check what users assign, the wire needs no second look.
-Runs of scalars whose relative alignment is known are packed by one `struct.Struct`.
+The generated functions work on `_slots` directly: setters check what users assign, the wire needs no second
+look. Runs of scalars whose relative alignment is known are packed by one `struct.Struct`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FORMATS = {
-    "bool": "?", "byte": "c", "char": "B", "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i",
-    "uint32": "I", "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
+    "bool": "?", "byte": "c", "char": "B", "int8": "b", "uint8": "B", "int16": "h", "uint16": "H",
+    "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
 }  # fmt: skip
 HEADER = b"\x00\x01\x00\x00"
 _ZEROS = tuple(bytes(n) for n in range(8))
@@ -32,7 +32,13 @@ class _Generator:
 
     def __init__(self, class_of: Callable[[str], type]) -> None:
         self.class_of = class_of
-        self.scope: dict[str, Any] = {"Z": _ZEROS, "A": array, "np": np, "new": object.__new__, "L": struct.Struct("<I")}
+        self.scope: dict[str, Any] = {
+            "Z": _ZEROS,
+            "A": array,
+            "np": np,
+            "new": object.__new__,
+            "L": struct.Struct("<I"),
+        }
         self.lines: list[str] = []
         self.depth = 1
         self.known = (8, 0)
@@ -156,7 +162,9 @@ class _Writer(_Generator):
             self.emit(f"b += L.pack(len({values}))")
             self.known = (4, 0)
         else:
-            self.emit(f"if len({values}) != {item.size}: raise ValueError('{item.name}: not {item.size} long')")
+            self.emit(
+                f"if len({values}) != {item.size}: raise ValueError('{item.name}: not {item.size} long')"
+            )
         if item.nested or item.base == "string":
             element = self.name("e")
             self.loop(f"for {element} in {values}:", lambda: self.field(Field("", item.base), element))
@@ -168,7 +176,9 @@ class _Writer(_Generator):
             self.emit_align(size)
             self.depth -= 1
         plain = {"bool": f"bytes({values})", "byte": f"b''.join({values})"}
-        self.emit(f"b += {plain.get(item.base, values if item.kind == 'sequence' else values + '.tobytes()')}")
+        self.emit(
+            f"b += {plain.get(item.base, values if item.kind == 'sequence' else values + '.tobytes()')}"
+        )
         self.known = (size if item.kind == "array" else min(size, 4), 0)
 
 
@@ -177,7 +187,9 @@ class _Reader(_Generator):
         self.emit(f"p = (p + {size - 1}) & {-size}")
 
     def emit_run(self, packer: struct.Struct, targets: list[str]) -> None:
-        self.emit(f"{', '.join(targets)}{',' if targets else '_'} = {self.name('u', packer.unpack_from)}(d, p)")
+        self.emit(
+            f"{', '.join(targets)}{',' if targets else '_'} = {self.name('u', packer.unpack_from)}(d, p)"
+        )
         self.emit(f"p += {packer.size}")
 
     def nested(self, base: str, target: str) -> None:
@@ -241,7 +253,8 @@ def make_writer(name: str, class_of: Callable[[str], type]) -> Callable[[Any, by
 
 
 def make_reader(name: str, class_of: Callable[[str], type]) -> Callable[[memoryview, int], tuple[Any, int]]:
-    """`read(body, position)` returns a message and the position after it; struct.error or ValueError on rubbish."""
+    """`read(body, position)` returns a message and the position after it; struct.error or ValueError on
+    rubbish."""
     generator = _Reader(class_of)
     generator.emit(f"m = new({generator.name('c', class_of(name))})")
     generator.message(name, "m")

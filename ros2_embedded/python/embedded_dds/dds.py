@@ -1,7 +1,7 @@
 """Cyclone DDS through ctypes: participants, topics that carry ready-made CDR, readers, writers, wait sets.
 
-The wheel's Python layer serialises sample by sample in Python; here bytes go in and out as they are, and calls that
-wait or write release the GIL.
+The wheel's Python layer serialises sample by sample in Python; here bytes go in and out as they are, and
+calls that wait or write release the GIL.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from typing import Any
 
 
 def _load() -> tuple[ModuleType, ModuleType]:
-    """The wheel's C module and its `internal`, without the rest of the package, which takes 0.15 s to import."""
+    """The wheel's C module and its `internal`, without the rest of the package, which takes 0.15 s to
+    import."""
     if "cyclonedds" in sys.modules:
         from cyclonedds import _clayer, internal
 
         return _clayer, internal
     spec = PathFinder.find_spec("cyclonedds")
     if spec is None:
-        raise ImportError("the embedded ROS 2 runtime needs the package cyclonedds: pip install cyclonedds==11.0.1")
+        raise ImportError(
+            "the embedded ROS 2 runtime needs the package cyclonedds: pip install cyclonedds==11.0.1"
+        )
     sys.modules["cyclonedds"] = module_from_spec(spec)
     try:
         from cyclonedds import _clayer, internal
@@ -50,16 +53,19 @@ SAMPLE_LOST, LIVELINESS_LOST, LIVELINESS_CHANGED = 1 << 5, 1 << 9, 1 << 10
 PUBLICATION_MATCHED, SUBSCRIPTION_MATCHED = 1 << 11, 1 << 12
 
 _STATUS = {
-    OFFERED_DEADLINE: ("dds_get_offered_deadline_missed_status", dds_c_t.offered_deadline_missed_status),
-    REQUESTED_DEADLINE: ("dds_get_requested_deadline_missed_status", dds_c_t.requested_deadline_missed_status),
-    OFFERED_INCOMPATIBLE: ("dds_get_offered_incompatible_qos_status", dds_c_t.offered_incompatible_qos_status),
-    REQUESTED_INCOMPATIBLE: ("dds_get_requested_incompatible_qos_status", dds_c_t.requested_incompatible_qos_status),
-    SAMPLE_LOST: ("dds_get_sample_lost_status", dds_c_t.sample_lost_status),
-    LIVELINESS_LOST: ("dds_get_liveliness_lost_status", dds_c_t.liveliness_lost_status),
-    LIVELINESS_CHANGED: ("dds_get_liveliness_changed_status", dds_c_t.liveliness_changed_status),
-    PUBLICATION_MATCHED: ("dds_get_publication_matched_status", dds_c_t.publication_matched_status),
-    SUBSCRIPTION_MATCHED: ("dds_get_subscription_matched_status", dds_c_t.subscription_matched_status),
-}  # fmt: skip
+    bit: (f"dds_get_{name}_status", getattr(dds_c_t, f"{name}_status"))
+    for bit, name in {
+        OFFERED_DEADLINE: "offered_deadline_missed",
+        REQUESTED_DEADLINE: "requested_deadline_missed",
+        OFFERED_INCOMPATIBLE: "offered_incompatible_qos",
+        REQUESTED_INCOMPATIBLE: "requested_incompatible_qos",
+        SAMPLE_LOST: "sample_lost",
+        LIVELINESS_LOST: "liveliness_lost",
+        LIVELINESS_CHANGED: "liveliness_changed",
+        PUBLICATION_MATCHED: "publication_matched",
+        SUBSCRIPTION_MATCHED: "subscription_matched",
+    }.items()
+}
 
 
 class DdsError(RuntimeError):
@@ -67,13 +73,13 @@ class DdsError(RuntimeError):
 
 
 class _Sample(ct.Structure):
-    _fields_ = [("data", ct.c_void_p), ("size", ct.c_size_t)]  # noqa: RUF012
+    _fields_ = [("data", ct.c_void_p), ("size", ct.c_size_t)]
 
 
 class _Endpoint(ct.Structure):
     """dds_builtintopic_endpoint_t, as far as it is read here."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("key", ct.c_uint8 * 16),
         ("participant_key", ct.c_uint8 * 16),
         ("participant_handle", ct.c_uint64),
@@ -138,7 +144,11 @@ def _library() -> ct.CDLL:
         signatures[function] = [entity, pointer]
     for function, arguments in signatures.items():
         getattr(library, function).argtypes = arguments
-    for function in ("dds_create_qos", "dds_get_matched_subscription_data", "dds_get_matched_publication_data"):
+    for function in (
+        "dds_create_qos",
+        "dds_get_matched_subscription_data",
+        "dds_get_matched_publication_data",
+    ):
         getattr(library, function).restype = pointer
     return library
 
@@ -240,7 +250,9 @@ def configuration() -> str:
     if wanted in ("LOCALHOST", "OFF"):
         general += "<AllowMulticast>false</AllowMulticast>"
     listed = "".join(f'<Peer Address="{escape(peer)}"/>' for peer in peers)
-    discovery = "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+    discovery = (
+        "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+    )
     own = (
         f"<CycloneDDS><Domain><General>{general}</General>"
         f"<Discovery>{discovery}<Peers>{listed}</Peers></Discovery></Domain></CycloneDDS>"
@@ -249,8 +261,10 @@ def configuration() -> str:
     return ",".join(part for part in (own if wanted != "SYSTEM_DEFAULT" else "", user) if part)
 
 
-# The XTypes description of `struct Raw { octet first; }`, keyless: enough for Cyclone to carry any CDR. These are
-# what `IdlStruct.__idl__` of the wheel says of that struct (a test compares); computing them would import all of it.
+# The XTypes description of `struct Raw { octet first; }`, keyless: enough for Cyclone to carry any CDR.
+# These are
+# what `IdlStruct.__idl__` of the wheel says of that struct (a test compares); computing them would import
+# all of it.
 _RAW_TYPE = {
     "data_type_props": 0,
     "supported_versions": 5,
@@ -272,10 +286,11 @@ _patched_operations: dict[int, Any] = {}
 
 
 def _hide_type_information(topic: int) -> None:
-    """ROS 2 peers match types by name and hash; the XTypes description of the raw struct must not go on the wire.
+    """ROS 2 peers match types by name and hash; the XTypes description of the raw struct must not go on the
+    wire.
 
-    The type's operations (14 function pointers, numbers 8 to 10 give type id, map and information) are replaced by
-    a copy without these three; Cyclone takes null as `no type information`."""
+    The type's operations (14 function pointers, numbers 8 to 10 give type id, map and information) are
+    replaced by a copy without these three; Cyclone takes null as `no type information`."""
     sertype = ct.c_void_p()
     _checked(_lib.dds_get_entity_sertype(topic, ct.byref(sertype)), "get a topic's type")
     slot = ct.cast(sertype, ct.POINTER(ct.c_void_p))
@@ -302,7 +317,10 @@ class Participant:
             if domain_id not in self._domains:
                 config = configuration().encode()
                 code = _lib.dds_create_domain(domain_id, config)
-                self._domains[domain_id] = [_checked(code, f"open domain {domain_id} with {config.decode()}"), 0]
+                self._domains[domain_id] = [
+                    _checked(code, f"open domain {domain_id} with {config.decode()}"),
+                    0,
+                ]
             qos = _lib.dds_create_qos()
             _lib.dds_qset_userdata(qos, b"enclave=/;", 10)
             self.entity = _lib.dds_create_participant(domain_id, qos, None)
@@ -355,17 +373,26 @@ class Participant:
             if which not in self._builtin:
                 reader = _lib.dds_create_reader(self.entity, which, None, None)
                 self._builtin[which] = _checked(reader, "watch discovery")
-            found = read(self._builtin[which], 10000, construct, lambda pointer: _read_qos(pointer) if pointer else None)
+            found = read(
+                self._builtin[which],
+                10000,
+                construct,
+                lambda pointer: _read_qos(pointer) if pointer else None,
+            )
         return [item for item in found if item] if isinstance(found, list) else []
 
     def endpoints(self, writers: bool) -> list[Endpoint]:
         """All writers (or readers) known in the domain, our own included."""
 
-        def construct(key: bytes, participant: bytes, _h: int, topic: str, kind: str, qos: Qos, info: Any, _t: Any) -> Any:
+        def construct(
+            key: bytes, participant: bytes, _h: int, topic: str, kind: str, qos: Qos, info: Any, _t: Any
+        ) -> Any:
             alive = info.valid_data and info.instance_state == ALIVE and topic and qos
             return Endpoint(key, participant, topic, kind, qos) if alive else False
 
-        return self._read_builtin(_PUBLICATIONS if writers else _SUBSCRIPTIONS, _clayer.ddspy_read_endpoint, construct)
+        return self._read_builtin(
+            _PUBLICATIONS if writers else _SUBSCRIPTIONS, _clayer.ddspy_read_endpoint, construct
+        )
 
     def participants(self) -> set[bytes]:
         """Gids of all participants alive in the domain, our own included."""
@@ -500,7 +527,8 @@ class WaitSet:
         _lib.dds_waitset_detach(self.entity, entity)
 
     def wait(self, timeout_ns: int) -> list[int]:
-        """Numbers of what triggered, at most 64; empty after `timeout_ns`; DdsError once the participant is gone."""
+        """Numbers of what triggered, at most 64; empty after `timeout_ns`; DdsError once the participant is
+        gone."""
         count = _lib.dds_waitset_wait(self.entity, self._found, 64, max(0, timeout_ns))
         if count in (TIMEOUT, 0):
             return []

@@ -1,4 +1,5 @@
-"""Interface definitions: .msg, .srv and .action files, and the Jazzy store of `rosbags`, read into `Message` records.
+"""Interface definitions: .msg, .srv and .action files, and the Jazzy store of `rosbags`, read into `Message`
+records.
 
 Names are full ROS names (`sensor_msgs/msg/Image`, `std_srvs/srv/Trigger_Request`, `pkg/action/Do_Goal`).
 """
@@ -198,7 +199,7 @@ def load(name: str) -> Message:
         if found is None:
             raise DefinitionError(f"no interface {name!r}")
         return found
-    owner, _, part = short.rpartition("_")
+    part = short.rpartition("_")[2]
     owner_name = name[: len(name) - len(part) - 1]
     if part == "Event":
         return Message(name, (

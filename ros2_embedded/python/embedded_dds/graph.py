@@ -106,7 +106,8 @@ class Graph:
         return self._names(self._participant.endpoints(writers=False), "request")
 
     def of_node(self, key: NodeKey, role: str) -> list[tuple[str, list[str]]] | None:
-        """Names and types of a node's `publishers`, `subscriptions`, `services` or `clients`; None: no such node."""
+        """Names and types of a node's `publishers`, `subscriptions`, `services` or `clients`; None: no such
+        node."""
         found = [ends for other, ends in self.nodes() if other == key]
         if not found:
             return None

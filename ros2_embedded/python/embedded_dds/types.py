@@ -1,6 +1,7 @@
 """Python classes of ROS interfaces, made from their definitions when first asked for.
 
-Messages behave like those that `rosidl_generator_py` writes: keyword constructors, fields checked on assignment,
+Messages behave like those that `rosidl_generator_py` writes: keyword constructors, fields checked on
+assignment,
 `array.array` for sequences of numbers, `numpy.ndarray` for fixed-size arrays of numbers, lists for the rest.
 """
 
@@ -21,7 +22,17 @@ import numpy as np
 from embedded_dds import cdr
 from embedded_dds.definitions import DefinitionError, Field, exists, interfaces, load
 
-_BITS = {"int8": 7, "uint8": 8, "char": 8, "int16": 15, "uint16": 16, "int32": 31, "uint32": 32, "int64": 63, "uint64": 64}
+_BITS = {
+    "int8": 7,
+    "uint8": 8,
+    "char": 8,
+    "int16": 15,
+    "uint16": 16,
+    "int32": 31,
+    "uint32": 32,
+    "int64": 63,
+    "uint64": 64,
+}
 _SPELLING = {"float32": "float", "float64": "double", "bool": "boolean", "byte": "octet", "char": "uint8"}
 _NUMBERS = frozenset(cdr.FORMATS) - {"bool", "byte"}
 
@@ -58,12 +69,17 @@ def _many_setter(slot: str, item: Field) -> Callable[[Any, Any], None]:
     words, good = _check(item.base, item.bound)
     number = item.base in _NUMBERS
     code = cdr.FORMATS.get(item.base, "")
-    size_words = {"array": f" of length {item.size}", "sequence": f" of at most {item.size}" if item.size else ""}
+    size_words = {
+        "array": f" of length {item.size}",
+        "sequence": f" of at most {item.size}" if item.size else "",
+    }
     problem = f"The '{item.name}' field must be a sequence{size_words[item.kind]}, each element {words}, not "
 
     def assign(self: Any, value: Any) -> None:
         size = len(value) if hasattr(value, "__len__") else -1
-        fits = size == item.size if item.kind == "array" else size >= 0 and (not item.size or size <= item.size)
+        fits = (
+            size == item.size if item.kind == "array" else size >= 0 and (not item.size or size <= item.size)
+        )
         assert fits, problem + f"{value!r:.80} ({size} elements)"
         if number and item.kind == "array":
             ready = isinstance(value, np.ndarray) and value.dtype == np.dtype(code)
@@ -72,11 +88,15 @@ def _many_setter(slot: str, item: Field) -> Callable[[Any, Any], None]:
         if not ready and not (code == "B" and isinstance(value, bytes | bytearray | memoryview)):
             listlike = isinstance(value, Sequence | AbstractSet | UserList) and not isinstance(value, str)
             if isinstance(value, np.ndarray):
-                hint = "; a numpy array has to be converted: array.array(code, a.tobytes()), a.tobytes() for uint8[], a.tolist()"
+                hint = "; convert it: array.array(code, a.tobytes()), for uint8[] a.tobytes(), or a.tolist()"
                 raise AssertionError(problem + f"a numpy array of {value.dtype}{hint}")
             assert listlike and all(map(good, value)), problem + f"{value!r:.80}"
         if number and not ready:
-            value = np.array(list(value), code) if item.kind == "array" else array(code, bytes(value) if code == "B" else value)
+            value = (
+                np.array(list(value), code)
+                if item.kind == "array"
+                else array(code, bytes(value) if code == "B" else value)
+            )
         setattr(self, slot, value if number else list(value))
 
     return assign
@@ -132,13 +152,20 @@ class MessageBase:
         return dict(cls._fields_and_field_types)
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields_and_field_types if name != "structure_needs_at_least_one_member")
+        values = ", ".join(
+            f"{name}={getattr(self, name)!r}"
+            for name in self._fields_and_field_types
+            if name != "structure_needs_at_least_one_member"
+        )
         return f"{type(self).__module__}.{type(self).__name__}({values})"
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(_values(self), _values(other), strict=True))
+        return all(
+            np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+            for a, b in zip(_values(self), _values(other), strict=True)
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -205,8 +232,8 @@ def _codec(name: str) -> tuple[Callable, Callable]:
 
 
 def serialize(message: MessageBase, prefix: bytes = b"") -> memoryview:
-    """CDR of a message with its 4-byte encapsulation header, padded to 4 bytes; `prefix` (a multiple of 8 bytes)
-    goes between header and body."""
+    """CDR of a message with its 4-byte encapsulation header, padded to 4 bytes; `prefix` (a multiple of 8
+    bytes) goes between header and body."""
     buffer = bytearray(b"\0\0\0\0" + cdr.HEADER)
     buffer += prefix
     _codec(message._ros_name)[0](message, buffer)
@@ -245,7 +272,9 @@ def install_package(package: str) -> None:
     """Registers `package.msg`, `.srv` and `.action`; called by the package's stub `__init__.py`."""
     for kind in ("msg", "srv", "action"):
         name = f"{package}.{kind}"
-        module = types.ModuleType(name, f"{kind} interfaces of {package}, made from their definitions on first use.")
+        module = types.ModuleType(
+            name, f"{kind} interfaces of {package}, made from their definitions on first use."
+        )
 
         def get(attribute: str, module: types.ModuleType = module, kind: str = kind) -> type:
             if attribute == "__all__":
@@ -253,7 +282,11 @@ def install_package(package: str) -> None:
             full = f"{package}/{kind}/{attribute}"
             base, _, part = attribute.rpartition("_")
             try:
-                known = kind != "msg" and bool(base) and part in ("Request", "Response", "Event", "Goal", "Result", "Feedback")
+                known = (
+                    kind != "msg"
+                    and bool(base)
+                    and part in ("Request", "Response", "Event", "Goal", "Result", "Feedback")
+                )
                 cls = message_class(full) if known else interface_class(full) if exists(full) else None
             except DefinitionError:
                 cls = None

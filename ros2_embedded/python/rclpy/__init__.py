@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers, uninstall_signal_handlers
-from rclpy.utilities import close_all, get_default_context, get_rmw_implementation_identifier, ok, try_shutdown
+from rclpy.utilities import (
+    close_all,
+    get_default_context,
+    get_rmw_implementation_identifier,
+    ok,
+    try_shutdown,
+)
 from rclpy.utilities import shutdown as _shutdown
 
 if TYPE_CHECKING:
@@ -17,8 +23,8 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 __all__ = [
-    "Context", "create_node", "get_default_context", "get_global_executor", "get_rmw_implementation_identifier", "init",
-    "ok", "shutdown", "spin", "spin_once", "spin_until_future_complete", "try_shutdown",
+    "Context", "create_node", "get_default_context", "get_global_executor", "get_rmw_implementation_identifier",
+    "init", "ok", "shutdown", "spin", "spin_once", "spin_until_future_complete", "try_shutdown",
 ]  # fmt: skip
 
 _executor: Executor | None = None

@@ -36,7 +36,9 @@ class Arguments:
 def _matches(pattern: str, full_name: str) -> bool:
     """Whether /**, /*/x, x, /ns/x name a node."""
     parts = (pattern if pattern.startswith("/") else f"/{pattern}").split("/")[1:]
-    regex = "".join("(/[^/]+)*" if part == "**" else "/" + re.escape(part).replace(r"\*", "[^/]*") for part in parts)
+    regex = "".join(
+        "(/[^/]+)*" if part == "**" else "/" + re.escape(part).replace(r"\*", "[^/]*") for part in parts
+    )
     return re.fullmatch(regex, full_name) is not None
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds.dds import user_data_values
 from embedded_dds.types import deserialize, serialize
+
 from rclpy.service import FOREIGN, HEADER
 from rclpy.task import Future
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader, Writer
+
     from rclpy.callback_groups import CallbackGroup
     from rclpy.node import Node
     from rclpy.qos import QoSProfile
@@ -52,7 +54,8 @@ class Client:
         return self.srv_name
 
     def call(self, request: Any, timeout_sec: float | None = None) -> Any:
-        """Calls and waits; an executor must be spinning in another thread. TimeoutError after `timeout_sec`."""
+        """Calls and waits; an executor must be spinning in another thread. TimeoutError after
+        `timeout_sec`."""
         done = threading.Event()
         future = self.call_async(request)
         future._when_done(lambda _: done.set())
@@ -75,7 +78,9 @@ class Client:
             self._pending[number] = future
         future._when_done(self.remove_pending_request)
         if self._foreign():
-            self._node.get_logger().error(f"no request sent to {self.srv_name}: a server is foreign, {FOREIGN}")
+            self._node.get_logger().error(
+                f"no request sent to {self.srv_name}: a server is foreign, {FOREIGN}"
+            )
             return future
         self._writer.write(serialize(request, HEADER.pack(self._id, number)))
         return future

@@ -28,10 +28,15 @@ class ClockChange(IntEnum):
 
 
 class JumpThreshold:
-    """Which jumps a callback wants: forward of at least, backward of at least (negative), a change of source."""
+    """Which jumps a callback wants: forward of at least, backward of at least (negative), a change of
+    source."""
 
     def __init__(
-        self, *, min_forward: Duration | None = None, min_backward: Duration | None = None, on_clock_change: bool = True
+        self,
+        *,
+        min_forward: Duration | None = None,
+        min_backward: Duration | None = None,
+        on_clock_change: bool = True,
     ) -> None:
         if min_forward is not None and min_forward.nanoseconds <= 0:
             raise ValueError("min_forward must be a positive non-zero duration")
@@ -114,7 +119,8 @@ class Clock:
         return JumpHandle(self, threshold, pre_callback, post_callback)
 
     def sleep_until(self, until: Time, context: Context | None = None) -> bool:
-        """Sleeps until the clock shows `until`; False if the context was shut down or the clock's source changed."""
+        """Sleeps until the clock shows `until`; False if the context was shut down or the clock's source
+        changed."""
         from rclpy.utilities import get_default_context
 
         context = context or get_default_context()

@@ -31,7 +31,11 @@ class Context:
         self.arguments = arguments.Arguments()
 
     def init(
-        self, args: Sequence[str] | None = None, *, initialize_logging: bool = True, domain_id: int | None = None
+        self,
+        args: Sequence[str] | None = None,
+        *,
+        initialize_logging: bool = True,
+        domain_id: int | None = None,
     ) -> None:
         """Starts the context; `args` None means sys.argv. RuntimeError if it runs already."""
         import sys

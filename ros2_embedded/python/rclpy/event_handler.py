@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from embedded_dds import dds
+
 from rclpy.exceptions import UnsupportedEventTypeException
 from rclpy.qos import _DDS_POLICIES, QoSPolicyKind, qos_policy_name_from_kind
 
@@ -80,7 +80,9 @@ class EventSource:
 
     rank = 4
 
-    def __init__(self, end: dds.Reader | dds.Writer, handlers: dict[int, Callable], group: CallbackGroup | None) -> None:
+    def __init__(
+        self, end: dds.Reader | dds.Writer, handlers: dict[int, Callable], group: CallbackGroup | None
+    ) -> None:
         self._end, self._handlers, self.callback_group = end, handlers, group
         self.entity = end.entity
         mask = 0
@@ -91,7 +93,9 @@ class EventSource:
     def take(self) -> Callable[[], Any] | None:
         changed = self._end.changed()
         found = [
-            (handler, _INFOS[bit](self._end.status(bit))) for bit, handler in self._handlers.items() if changed & bit
+            (handler, _INFOS[bit](self._end.status(bit)))
+            for bit, handler in self._handlers.items()
+            if changed & bit
         ]
         return (lambda: [handler(info) for handler, info in found] and None) if found else None
 
@@ -110,7 +114,11 @@ class SubscriptionEventCallbacks:
         use_default_callbacks: bool = True,
     ) -> None:
         self.deadline, self.incompatible_qos, self.liveliness = deadline, incompatible_qos, liveliness
-        self.message_lost, self.matched, self.use_default_callbacks = message_lost, matched, use_default_callbacks
+        self.message_lost, self.matched, self.use_default_callbacks = (
+            message_lost,
+            matched,
+            use_default_callbacks,
+        )
 
     def _handlers(self, logger: RcutilsLogger, topic: str) -> dict[int, Callable]:
         incompatible = self.incompatible_qos
@@ -118,8 +126,9 @@ class SubscriptionEventCallbacks:
 
             def incompatible(info: QoSIncompatibleInfo) -> None:
                 logger.warning(
-                    f"New publisher discovered on topic '{topic}', offering incompatible QoS. No messages will be "
-                    f"received from it. Last incompatible policy: {qos_policy_name_from_kind(info.last_policy_kind)}"
+                    f"New publisher discovered on topic '{topic}', offering incompatible QoS. "
+                    f"No messages will be received from it. Last incompatible policy: "
+                    f"{qos_policy_name_from_kind(info.last_policy_kind)}"
                 )
 
         found = {
@@ -153,8 +162,9 @@ class PublisherEventCallbacks:
 
             def incompatible(info: QoSIncompatibleInfo) -> None:
                 logger.warning(
-                    f"New subscription discovered on topic '{topic}', requesting incompatible QoS. No messages will be "
-                    f"sent to it. Last incompatible policy: {qos_policy_name_from_kind(info.last_policy_kind)}"
+                    f"New subscription discovered on topic '{topic}', requesting incompatible QoS. "
+                    f"No messages will be sent to it. Last incompatible policy: "
+                    f"{qos_policy_name_from_kind(info.last_policy_kind)}"
                 )
 
         found = {

@@ -21,7 +21,12 @@ class NameValidationException(Exception):
 
     def __init__(self, name_type: str, name: str, error_msg: str, invalid_index: int) -> None:
         super().__init__(f"Invalid {name_type}: {error_msg}:\n  '{name}'\n   {' ' * invalid_index}^")
-        self.name_type, self.name, self.error_msg, self.invalid_index = name_type, name, error_msg, invalid_index
+        self.name_type, self.name, self.error_msg, self.invalid_index = (
+            name_type,
+            name,
+            error_msg,
+            invalid_index,
+        )
 
 
 class InvalidNamespaceException(NameValidationException):
@@ -75,7 +80,9 @@ class InvalidParameterTypeException(ParameterException):
 
 class InvalidParameterValueException(ParameterException):
     def __init__(self, parameter: str, value: object, reason: str, *args: object) -> None:
-        super().__init__(f"Invalid parameter value ({value}) for parameter. Reason: {reason}", parameter, *args)
+        super().__init__(
+            f"Invalid parameter value ({value}) for parameter. Reason: {reason}", parameter, *args
+        )
 
 
 class ParameterImmutableException(ParameterException):

@@ -1,6 +1,7 @@
 """Executors: wait for what is ready, run its callback.
 
-One DDS wait set per executor holds every ready-able thing of its nodes; timers are the wait's timeout. Messages are
+One DDS wait set per executor holds every ready-able thing of its nodes; timers are the wait's timeout.
+Messages are
 taken before their callback is handed on, so that a reader does not trigger twice for one message.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from embedded_dds import dds
+
 from rclpy.exceptions import NotInitializedException
 from rclpy.task import Future, Task
 from rclpy.utilities import get_default_context
@@ -211,7 +213,9 @@ class Executor:
             for source in node._rclpy_sources:
                 if source.callback_group is None or source.callback_group.can_execute(source):
                     wanted[source.entity] = source
-            timers += [t for t in node._rclpy_timers if t.callback_group is None or t.callback_group.can_execute(t)]
+            timers += [
+                t for t in node._rclpy_timers if t.callback_group is None or t.callback_group.can_execute(t)
+            ]
         for entity in self._attached.keys() - wanted.keys():
             waitset.detach(entity)
         self._attached = {e: s for e, s in wanted.items() if e in self._attached or waitset.attach(e, e)}

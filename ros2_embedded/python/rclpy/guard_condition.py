@@ -17,7 +17,12 @@ class GuardCondition:
 
     rank = 1
 
-    def __init__(self, callback: Callable[[], Any] | None, callback_group: CallbackGroup | None, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        callback: Callable[[], Any] | None,
+        callback_group: CallbackGroup | None,
+        context: Context | None = None,
+    ) -> None:
         from rclpy.utilities import get_default_context
 
         self._guard = dds.Guard((context or get_default_context()).participant)

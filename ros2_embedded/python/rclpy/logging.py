@@ -23,8 +23,12 @@ class LoggingSeverity(IntEnum):
 
 _COLORS = {10: "\033[32m", 30: "\033[33m", 40: "\033[31m", 50: "\033[31m"}
 _levels: dict[str, int] = {"": LoggingSeverity.INFO}
-_sinks: dict[str, list[Callable[[int, str, str, str, str, int], None]]] = {}  # /rosout publishers by logger name
-_calls: dict[tuple[str, int], dict[str, Any]] = {}  # what once, skip_first and throttling remember per line of code
+_sinks: dict[
+    str, list[Callable[[int, str, str, str, str, int], None]]
+] = {}  # /rosout publishers by logger name
+_calls: dict[
+    tuple[str, int], dict[str, Any]
+] = {}  # what once, skip_first and throttling remember per line of code
 _console = True
 
 
@@ -65,7 +69,8 @@ class RcutilsLogger:
         name: str | None = None,
         _frame: Any = None,
     ) -> bool:
-        """Logs unless filtered out; whether it did. `once`, `skip_first` and throttling count per line of code."""
+        """Logs unless filtered out; whether it did. `once`, `skip_first` and throttling count per line of
+        code."""
         if not self.is_enabled_for(severity):
             return False
         frame = _frame or sys._getframe(1)

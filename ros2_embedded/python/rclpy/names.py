@@ -24,7 +24,9 @@ def validate_node_name(node_name: str) -> bool:
     if not node_name:
         raise InvalidNodeNameException(node_name, "node name must not be empty", 0)
     if not _NODE.fullmatch(node_name):
-        message = "node name must not contain characters other than alphanumerics or '_' nor start with a number"
+        message = (
+            "node name must not contain characters other than alphanumerics or '_' nor start with a number"
+        )
         raise InvalidNodeNameException(node_name, message, _first_bad(node_name, r"\w"))
     return True
 
@@ -57,7 +59,9 @@ def validate_topic_name(name: str, *, is_service: bool = False) -> bool:
     plain = re.sub(r"^~(?=/|$)", "/x", plain)
     tokens = plain.removeprefix("/").split("/")
     if not all(_TOKEN.fullmatch(token) for token in tokens):
-        message = "topic name must not contain characters other than alphanumerics, '_', '~', '{', '}', or '/'"
+        message = (
+            "topic name must not contain characters other than alphanumerics, '_', '~', '{', '}', or '/'"
+        )
         raise error(name, message, _first_bad(name, r"[\w/~{}]"))
     return True
 
@@ -66,7 +70,9 @@ def full_node_name(namespace: str, node_name: str) -> str:
     return f"{namespace.rstrip('/')}/{node_name}"
 
 
-def expand_topic_name(topic_name: str, node_name: str, node_namespace: str, *, is_service: bool = False) -> str:
+def expand_topic_name(
+    topic_name: str, node_name: str, node_namespace: str, *, is_service: bool = False
+) -> str:
     """The absolute name of what a node calls `topic_name`."""
     validate_topic_name(topic_name, is_service=is_service)
     base = node_namespace.rstrip("/")
@@ -105,7 +111,13 @@ def remap_node(rules: list[Remap], name: str, namespace: str) -> tuple[str, str]
 
 
 def resolve(
-    rules: list[Remap], name: str, node_name: str, namespace: str, *, is_service: bool = False, only_expand: bool = False
+    rules: list[Remap],
+    name: str,
+    node_name: str,
+    namespace: str,
+    *,
+    is_service: bool = False,
+    only_expand: bool = False,
 ) -> str:
     """Expands a name and applies the first remap rule that fits."""
     full = expand_topic_name(name, node_name, namespace, is_service=is_service)

@@ -6,20 +6,21 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from embedded_dds.dds import Qos
 from embedded_dds.definitions import type_hash
 from embedded_dds.graph import NodeKey, endpoint_type_hash
-from embedded_dds.types import MessageBase, dds_type_name, ros_type_name, serialize
+from embedded_dds.types import dds_type_name, ros_type_name
+
 from rclpy import arguments, logging, names
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.client import Client
 from rclpy.clock import Clock, ROSClock
 from rclpy.context import Context
 from rclpy.event_handler import EventSource, PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.exceptions import NoTypeSupportImportedException, NotInitializedException
+from rclpy.exceptions import NotInitializedException, NoTypeSupportImportedException
 from rclpy.guard_condition import GuardCondition
 from rclpy.parameter import Parameter
 from rclpy.parameters import ParameterMixin
@@ -27,7 +28,6 @@ from rclpy.publisher import Publisher
 from rclpy.qos import (
     QoSProfile,
     get_qos_profile,
-    qos_profile_parameter_events,
     qos_profile_rosout_default,
     qos_profile_services_default,
 )
@@ -77,11 +77,17 @@ class Node(ParameterMixin):
         self.__lock = threading.RLock()
         self._rclpy_sources: tuple[Any, ...] = ()
         self._rclpy_timers: tuple[Timer, ...] = ()
-        self.__owned: dict[type, list[Any]] = {kind: [] for kind in (Publisher, Subscription, Client, Service, GuardCondition)}
+        self.__owned: dict[type, list[Any]] = {
+            kind: [] for kind in (Publisher, Subscription, Client, Service, GuardCondition)
+        }
         self.__event_sources: dict[Any, EventSource] = {}
         self.__destroyed = False
 
-        found = [arguments.parse(["--ros-args", *cli_args] if cli_args and "--ros-args" not in cli_args else cli_args or [])]
+        found = [
+            arguments.parse(
+                ["--ros-args", *cli_args] if cli_args and "--ros-args" not in cli_args else cli_args or []
+            )
+        ]
         if use_global_arguments:
             found.append(self.__context.arguments)
         self.__remaps = [rule for source in found for rule in source.remaps]
@@ -144,7 +150,9 @@ class Node(ParameterMixin):
         from rcl_interfaces.srv import GetLoggerLevels, SetLoggerLevels
 
         def get(request: Any, response: Any) -> Any:
-            response.levels = [LoggerLevel(name=n, level=int(logging.get_logger_level(n))) for n in request.names]
+            response.levels = [
+                LoggerLevel(name=n, level=int(logging.get_logger_level(n))) for n in request.names
+            ]
             return response
 
         def set_(request: Any, response: Any) -> Any:
@@ -213,7 +221,9 @@ class Node(ParameterMixin):
 
     def __add(self, thing: Any, *sources: Any) -> None:
         with self.__lock:
-            self.__owned[type(thing) if type(thing) in self.__owned else _kind(thing, self.__owned)].append(thing)
+            self.__owned[type(thing) if type(thing) in self.__owned else _kind(thing, self.__owned)].append(
+                thing
+            )
             self._rclpy_sources = (*self._rclpy_sources, *sources)
         for source in sources:
             if source.callback_group is not None:
@@ -264,17 +274,23 @@ class Node(ParameterMixin):
         group = callback_group or self.__default_callback_group
         subscription = Subscription(self, reader, msg_type, name, callback, group, qos, raw)
         handlers = (event_callbacks or SubscriptionEventCallbacks())._handlers(self.__logger, name)
-        self.__add(subscription, subscription, *self.__events_of(subscription, reader, handlers, callback_group))
+        self.__add(
+            subscription, subscription, *self.__events_of(subscription, reader, handlers, callback_group)
+        )
         self.__graph.update(self.__ends.readers, reader.gid)
         return subscription
 
-    def __events_of(self, thing: Any, end: Any, handlers: dict[int, Callable], group: CallbackGroup | None) -> list[EventSource]:
+    def __events_of(
+        self, thing: Any, end: Any, handlers: dict[int, Callable], group: CallbackGroup | None
+    ) -> list[EventSource]:
         if not handlers:
             return []
         self.__event_sources[thing] = EventSource(end, handlers, group or self.__default_callback_group)
         return [self.__event_sources[thing]]
 
-    def __service_ends(self, srv_type: type, name: str, qos_profile: QoSProfile, role: str) -> tuple[str, Any, Any]:
+    def __service_ends(
+        self, srv_type: type, name: str, qos_profile: QoSProfile, role: str
+    ) -> tuple[str, Any, Any]:
         type_name = _ros_name(srv_type, "srv")
         full = self.resolve_service_name(name)
         identity = ".".join(f"{byte:x}" for byte in os.urandom(16))
@@ -328,7 +344,14 @@ class Node(ParameterMixin):
     ) -> Timer:
         clock = clock or self.__clock
         group = callback_group or self.__default_callback_group
-        timer = Timer(callback, group, round(float(timer_period_sec) * 1e9), clock, context=self.__context, autostart=autostart)
+        timer = Timer(
+            callback,
+            group,
+            round(float(timer_period_sec) * 1e9),
+            clock,
+            context=self.__context,
+            autostart=autostart,
+        )
         timer._wake = self._rclpy_wake
         if clock is not self.__clock and self._rclpy_wake not in clock._listeners:
             clock._listeners.append(self._rclpy_wake)
@@ -471,7 +494,9 @@ class Node(ParameterMixin):
         return [(key.name, key.namespace) for key, _ in self.__graph.nodes()]
 
     def get_fully_qualified_node_names(self) -> list[str]:
-        return [names.full_node_name(namespace, name) for name, namespace in self.get_node_names_and_namespaces()]
+        return [
+            names.full_node_name(namespace, name) for name, namespace in self.get_node_names_and_namespaces()
+        ]
 
     def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
         return self.__graph.topics(no_demangle)
@@ -496,10 +521,14 @@ class Node(ParameterMixin):
     ) -> list[tuple[str, list[str]]]:
         return self.__by_node(node_name, node_namespace, "subscriptions")
 
-    def get_service_names_and_types_by_node(self, node_name: str, node_namespace: str) -> list[tuple[str, list[str]]]:
+    def get_service_names_and_types_by_node(
+        self, node_name: str, node_namespace: str
+    ) -> list[tuple[str, list[str]]]:
         return self.__by_node(node_name, node_namespace, "services")
 
-    def get_client_names_and_types_by_node(self, node_name: str, node_namespace: str) -> list[tuple[str, list[str]]]:
+    def get_client_names_and_types_by_node(
+        self, node_name: str, node_namespace: str
+    ) -> list[tuple[str, list[str]]]:
         return self.__by_node(node_name, node_namespace, "clients")
 
     def count_publishers(self, topic_name: str) -> int:
@@ -526,17 +555,23 @@ class Node(ParameterMixin):
                 node_namespace=owners.get(end.gid, unknown).namespace,
                 topic_type=end.type_name if no_mangle else ros_type_name(end.type_name),
                 topic_type_hash=TypeHash.parse(endpoint_type_hash(end)),
-                endpoint_type=TopicEndpointTypeEnum.PUBLISHER if writers else TopicEndpointTypeEnum.SUBSCRIPTION,
+                endpoint_type=TopicEndpointTypeEnum.PUBLISHER
+                if writers
+                else TopicEndpointTypeEnum.SUBSCRIPTION,
                 endpoint_gid=list(end.gid),
                 qos_profile=QoSProfile._from_dds(end.qos),
             )
             for end in self.__graph.endpoints(name, writers, mangled=not no_mangle)
         ]
 
-    def get_publishers_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+    def get_publishers_info_by_topic(
+        self, topic_name: str, no_mangle: bool = False
+    ) -> list[TopicEndpointInfo]:
         return self.__info_by_topic(topic_name, no_mangle, writers=True)
 
-    def get_subscriptions_info_by_topic(self, topic_name: str, no_mangle: bool = False) -> list[TopicEndpointInfo]:
+    def get_subscriptions_info_by_topic(
+        self, topic_name: str, no_mangle: bool = False
+    ) -> list[TopicEndpointInfo]:
         return self.__info_by_topic(topic_name, no_mangle, writers=False)
 
     def wait_for_node(self, fully_qualified_node_name: str, timeout: float) -> bool:

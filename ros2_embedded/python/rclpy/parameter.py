@@ -10,6 +10,7 @@ from typing import Any
 
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterType, ParameterValue
+
 from rclpy import arguments
 
 PARAMETER_SEPARATOR_STRING = "."
@@ -47,9 +48,16 @@ class Parameter:
             if isinstance(value, list | tuple):
                 if all(isinstance(item, bytes) for item in value):
                     return cls.BYTE_ARRAY
-                arrays = {bool: cls.BOOL_ARRAY, int: cls.INTEGER_ARRAY, float: cls.DOUBLE_ARRAY, str: cls.STRING_ARRAY}
+                arrays = {
+                    bool: cls.BOOL_ARRAY,
+                    int: cls.INTEGER_ARRAY,
+                    float: cls.DOUBLE_ARRAY,
+                    str: cls.STRING_ARRAY,
+                }
                 for kind, found in arrays.items():
-                    if all(type(item) is kind or (kind is not int and isinstance(item, kind)) for item in value):
+                    if all(
+                        type(item) is kind or (kind is not int and isinstance(item, kind)) for item in value
+                    ):
                         return found
                 raise TypeError(f"The given value is not a list of one of the allowed types '{value}'.")
             raise TypeError(f"The given value is not one of the allowed types '{value}'.")
@@ -61,7 +69,11 @@ class Parameter:
                 found = Parameter.Type.from_parameter_value(parameter_value)
             except TypeError:
                 return False
-            empty = isinstance(parameter_value, list | tuple) and not parameter_value and self >= Parameter.Type.BYTE_ARRAY
+            empty = (
+                isinstance(parameter_value, list | tuple)
+                and not parameter_value
+                and self >= Parameter.Type.BYTE_ARRAY
+            )
             return found == self or empty
 
     def __init__(self, name: str, type_: Parameter.Type | None = None, value: Any = None) -> None:
@@ -138,7 +150,11 @@ def parameter_dict_from_yaml_file(
 ) -> dict[str, ParameterMsg]:
     """Parameters of a YAML file as messages by name; for `target_nodes` only, if given."""
     found: dict[str, ParameterMsg] = {}
-    wanted = None if target_nodes is None else {name if name.startswith("/") else f"/{name}" for name in target_nodes}
+    wanted = (
+        None
+        if target_nodes is None
+        else {name if name.startswith("/") else f"/{name}" for name in target_nodes}
+    )
     for pattern, name, value in arguments.load_parameter_file(parameter_file):
         full = pattern if pattern.startswith("/") else f"/{pattern}"
         if full == "/**" and not use_wildcard:

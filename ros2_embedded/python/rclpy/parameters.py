@@ -20,6 +20,7 @@ from rcl_interfaces.srv import (
     SetParameters,
     SetParametersAtomically,
 )
+
 from rclpy.exceptions import (
     InvalidParameterException,
     InvalidParameterTypeException,
@@ -59,7 +60,9 @@ class ParameterMixin:
         self.__events: Publisher | None = None
 
     def _rclpy_start_parameter_events(self) -> None:
-        self.__events = self.create_publisher(ParameterEvent, "/parameter_events", qos_profile_parameter_events)  # type: ignore[attr-defined]
+        self.__events = self.create_publisher(
+            ParameterEvent, "/parameter_events", qos_profile_parameter_events
+        )  # type: ignore[attr-defined]
 
     def declare_parameter(
         self,
@@ -68,9 +71,11 @@ class ParameterMixin:
         descriptor: ParameterDescriptor | None = None,
         ignore_override: bool = False,
     ) -> Parameter:
-        """Declares one parameter. Its type is fixed by `value` (a default, or a Parameter.Type) or the descriptor,
-        unless `descriptor.dynamic_typing`; launch files and `-p` may override the default."""
-        return self.declare_parameters("", [(name, value, descriptor or ParameterDescriptor())], ignore_override)[0]
+        """Declares one parameter. Its type is fixed by `value` (a default, or a Parameter.Type) or the
+        descriptor, unless `descriptor.dynamic_typing`; launch files and `-p` may override the default."""
+        return self.declare_parameters(
+            "", [(name, value, descriptor or ParameterDescriptor())], ignore_override
+        )[0]
 
     def declare_parameters(
         self, namespace: str, parameters: Sequence[tuple[Any, ...]], ignore_override: bool = False
@@ -203,17 +208,21 @@ class ParameterMixin:
     def __check_declared(self, parameters: list[Parameter]) -> None:
         if not all(isinstance(parameter, Parameter) for parameter in parameters):
             raise TypeError("parameter must be instance of type 'rclpy.parameter.Parameter'")
-        if not self.__allow_undeclared_parameters:
-            if missing := [p.name for p in parameters if p.name not in self.__parameters]:
-                raise ParameterNotDeclaredException(missing)
+        missing = [p.name for p in parameters if p.name not in self.__parameters]
+        if missing and not self.__allow_undeclared_parameters:
+            raise ParameterNotDeclaredException(missing)
 
     def __set(self, parameters: list[Parameter]) -> SetParametersResult:
         for change in self.__pre_set:
             parameters = change(parameters)
             if not parameters:
-                return SetParametersResult(successful=False, reason="parameter list empty after pre-set callbacks")
+                return SetParametersResult(
+                    successful=False, reason="parameter list empty after pre-set callbacks"
+                )
         for parameter in parameters:
-            self.__descriptors.setdefault(parameter.name, ParameterDescriptor(name=parameter.name, dynamic_typing=True))
+            self.__descriptors.setdefault(
+                parameter.name, ParameterDescriptor(name=parameter.name, dynamic_typing=True)
+            )
         parameters = [self.__fit_empty(p, self.__descriptors[p.name]) for p in parameters]
         problem = next(filter(None, map(self.__problem, parameters)), "") or self.__rejected(parameters)
         if problem:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from embedded_dds.types import serialize
+
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle, RCLError
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Writer
+
     from rclpy.node import Node
     from rclpy.qos import QoSProfile
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 class Publisher:
     """Made by `Node.create_publisher`."""
 
-    def __init__(self, node: Node, writer: Writer, msg_type: type, topic: str, qos_profile: QoSProfile) -> None:
+    def __init__(
+        self, node: Node, writer: Writer, msg_type: type, topic: str, qos_profile: QoSProfile
+    ) -> None:
         self._node, self._writer, self._closed = node, writer, False
         self._context = node.context
         self.msg_type, self.topic, self.qos_profile = msg_type, topic, qos_profile

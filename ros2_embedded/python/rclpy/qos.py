@@ -6,6 +6,7 @@ from enum import Enum, IntEnum
 from typing import Any
 
 from embedded_dds import dds
+
 from rclpy.duration import Duration
 
 _UNSET = Duration()
@@ -94,7 +95,10 @@ _DDS_POLICIES = {
 
 
 def qos_policy_name_from_kind(kind: int) -> str:
-    names = {int(k): f"{k.name}_QOS_POLICY" if k.name in ("RELIABILITY", "DURABILITY") else k.name for k in QoSPolicyKind}
+    names = {
+        int(k): f"{k.name}_QOS_POLICY" if k.name in ("RELIABILITY", "DURABILITY") else k.name
+        for k in QoSPolicyKind
+    }
     return names.get(int(kind), "INVALID")
 
 
@@ -102,15 +106,17 @@ class QoSProfile:
     """A profile. `history` or `depth` must be given, unless `based_on` names a profile to change."""
 
     __slots__ = (
-        "avoid_ros_namespace_conventions", "deadline", "depth", "durability", "history", "lifespan", "liveliness",
-        "liveliness_lease_duration", "reliability",
+        "avoid_ros_namespace_conventions", "deadline", "depth", "durability", "history", "lifespan",
+        "liveliness", "liveliness_lease_duration", "reliability",
     )  # fmt: skip
 
     def __init__(self, based_on: QoSProfile | None = None, **kwargs: Any) -> None:
         base = {name: getattr(based_on, name) for name in self.__slots__} if based_on else {}
         values = base | kwargs
         if unknown := set(values) - set(self.__slots__):
-            raise TypeError(f"unknown QoS policies {', '.join(sorted(unknown))}; there are {', '.join(self.__slots__)}")
+            raise TypeError(
+                f"unknown QoS policies {', '.join(sorted(unknown))}; there are {', '.join(self.__slots__)}"
+            )
         if "history" not in values and "depth" not in values:
             raise InvalidQoSProfileException("History and/or depth settings are required.")
         self.history = HistoryPolicy(values.get("history", HistoryPolicy.KEEP_LAST))
@@ -163,12 +169,16 @@ class QoSProfile:
             durability=DurabilityPolicy.TRANSIENT_LOCAL if qos.transient_local else DurabilityPolicy.VOLATILE,
             deadline=Duration(nanoseconds=qos.deadline_ns),
             lifespan=Duration(nanoseconds=qos.lifespan_ns),
-            liveliness=LivelinessPolicy.MANUAL_BY_TOPIC if qos.liveliness == 2 else LivelinessPolicy.AUTOMATIC,
+            liveliness=LivelinessPolicy.MANUAL_BY_TOPIC
+            if qos.liveliness == 2
+            else LivelinessPolicy.AUTOMATIC,
             liveliness_lease_duration=Duration(nanoseconds=qos.lease_ns),
         )
 
 
-def qos_check_compatible(publisher_qos: QoSProfile, subscription_qos: QoSProfile) -> tuple[QoSCompatibility, str]:
+def qos_check_compatible(
+    publisher_qos: QoSProfile, subscription_qos: QoSProfile
+) -> tuple[QoSCompatibility, str]:
     """Whether a subscription would get a publisher's messages, and why not."""
     reasons = []
     if (publisher_qos.reliability, subscription_qos.reliability) == (

@@ -1,7 +1,8 @@
-"""Services: requests `rq/<name>Request`, replies `rr/<name>Reply`, each with client id and sequence number in front.
+"""Services: requests `rq/<name>Request`, replies `rr/<name>Reply`, each with client id and sequence number
+in front.
 
-The layout is that of rmw_cyclonedds_cpp. Peers with another RMW put these numbers elsewhere; they are recognised by
-the missing `clientid=` in their USER_DATA and not answered.
+The layout is that of rmw_cyclonedds_cpp. Peers with another RMW put these numbers elsewhere; they are
+recognised by the missing `clientid=` in their USER_DATA and not answered.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds.dds import user_data_values
 from embedded_dds.types import deserialize, serialize
+
 from rclpy.exceptions import RCLError
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader, Writer
+
     from rclpy.callback_groups import CallbackGroup
     from rclpy.node import Node
     from rclpy.qos import QoSProfile
@@ -56,7 +59,9 @@ class Service:
         for data, info in self._reader.take(1):
             client = self._client_of(info.publication_handle)
             if client is None:
-                message = f"a request to {self.srv_name} came from a foreign peer and was not answered: {FOREIGN}"
+                message = (
+                    f"a request to {self.srv_name} came from a foreign peer and was not answered: {FOREIGN}"
+                )
                 self._node.get_logger().error(message, throttle_duration_sec=10.0)
                 continue
             try:
@@ -91,7 +96,9 @@ class Service:
 
     def _reply(self, client: str, header: tuple[int, int], response: Any) -> None:
         if not isinstance(response, self.srv_type.Response):
-            raise TypeError(f"callback of service {self.srv_name} returned {response!r}, not a {self.srv_type.Response}")
+            raise TypeError(
+                f"callback of service {self.srv_name} returned {response!r}, not a {self.srv_type.Response}"
+            )
         self.send_response(response, (client, header))
 
     def send_response(self, response: Any, header: Any) -> None:

@@ -1,7 +1,8 @@
 """SIGINT and SIGTERM end every context.
 
-Python runs signal handlers in the main thread, which may be waiting inside Cyclone. So a helper thread reads the
-interpreter's wake-up descriptor and wakes the executors; the main thread comes back to Python and handles the signal.
+Python runs signal handlers in the main thread, which may be waiting inside Cyclone. So a helper thread reads
+the interpreter's wake-up descriptor and wakes the executors; the main thread comes back to Python and handles
+the signal.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions
         _wakeup = read, write
         threading.Thread(target=_watch, args=(read,), name="rclpy-signals", daemon=True).start()
     signal.set_wakeup_fd(_wakeup[1], warn_on_full_buffer=False)
-    for flag, number in ((SignalHandlerOptions.SIGINT, signal.SIGINT), (SignalHandlerOptions.SIGTERM, signal.SIGTERM)):
+    for flag, number in (
+        (SignalHandlerOptions.SIGINT, signal.SIGINT),
+        (SignalHandlerOptions.SIGTERM, signal.SIGTERM),
+    ):
         if options & flag:
             _previous[number] = signal.signal(number, _handle)
     _options = options

@@ -11,6 +11,7 @@ from embedded_dds.types import deserialize
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader
+
     from rclpy.callback_groups import CallbackGroup
     from rclpy.node import Node
     from rclpy.qos import QoSProfile
@@ -26,7 +27,8 @@ def message_info(info: Any) -> dict[str, Any]:
 
 
 class Subscription:
-    """Made by `Node.create_subscription`; the callback takes the message and, if it has a second argument, its info."""
+    """Made by `Node.create_subscription`; the callback takes the message and, if it has a second argument,
+    its info."""
 
     rank = 0
 

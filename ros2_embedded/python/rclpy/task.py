@@ -103,7 +103,9 @@ class Future:
 class Task(Future):
     """A function or coroutine function that an executor runs; a future of its result."""
 
-    def __init__(self, handler: Callable[..., Any], args: Any = (), kwargs: Any = None, executor: Any = None) -> None:
+    def __init__(
+        self, handler: Callable[..., Any], args: Any = (), kwargs: Any = None, executor: Any = None
+    ) -> None:
         super().__init__(executor=executor)
         self._handler, self._args, self._kwargs = handler, args, kwargs or {}
         self._coroutine: Any = handler if inspect.iscoroutine(handler) else None

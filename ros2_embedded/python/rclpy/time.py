@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from builtin_interfaces.msg import Time as TimeMsg
+
 from rclpy.clock_type import ClockType
 from rclpy.duration import S_TO_NS, Duration
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rcl_interfaces.msg import SetParametersResult
+
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
 if TYPE_CHECKING:
+    from rosgraph_msgs.msg import Clock as ClockMsg
+
     from rclpy.node import Node
     from rclpy.subscription import Subscription
-    from rosgraph_msgs.msg import Clock as ClockMsg
 
 USE_SIM_TIME_NAME = "use_sim_time"
 CLOCK_TOPIC = "/clock"
@@ -31,7 +33,9 @@ class TimeSource:
 
     def _check(self, parameters: list[Parameter]) -> SetParametersResult:
         wrong = any(p.name == USE_SIM_TIME_NAME and p.type_ != Parameter.Type.BOOL for p in parameters)
-        return SetParametersResult(successful=not wrong, reason=f"{USE_SIM_TIME_NAME} must be a bool" if wrong else "")
+        return SetParametersResult(
+            successful=not wrong, reason=f"{USE_SIM_TIME_NAME} must be a bool" if wrong else ""
+        )
 
     def _changed(self, parameters: list[Parameter]) -> None:
         for parameter in parameters:

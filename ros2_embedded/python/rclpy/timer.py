@@ -26,7 +26,8 @@ class TimerInfo:
 
 
 class Timer:
-    """Calls back every `timer_period_ns` of a clock. Calls that were missed are skipped, the phase is kept."""
+    """Calls back every `timer_period_ns` of a clock. Calls that were missed are skipped, the phase is
+    kept."""
 
     def __init__(
         self,

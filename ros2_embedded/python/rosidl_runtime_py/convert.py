@@ -66,10 +66,14 @@ def message_to_yaml(
     values = plain(message_to_ordereddict(msg, truncate_length=truncate_length, no_arr=no_arr, no_str=no_str))
     style = True if flow_style else False if values else None
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(values, Dumper=dumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=style)
+    return yaml.dump(
+        values, Dumper=dumper, sort_keys=False, allow_unicode=True, width=10**9, default_flow_style=style
+    )
 
 
-def message_to_csv(msg: Any, *, truncate_length: int | None = None, no_arr: bool = False, no_str: bool = False) -> str:
+def message_to_csv(
+    msg: Any, *, truncate_length: int | None = None, no_arr: bool = False, no_str: bool = False
+) -> str:
     """Values in order, separated by commas."""
 
     def flat(value: Any) -> list[str]:
@@ -77,4 +81,6 @@ def message_to_csv(msg: Any, *, truncate_length: int | None = None, no_arr: bool
             return [text for item in value.values() for text in flat(item)]
         return [text for item in value for text in flat(item)] if isinstance(value, list) else [str(value)]
 
-    return ",".join(flat(message_to_ordereddict(msg, truncate_length=truncate_length, no_arr=no_arr, no_str=no_str)))
+    return ",".join(
+        flat(message_to_ordereddict(msg, truncate_length=truncate_length, no_arr=no_arr, no_str=no_str))
+    )

@@ -6,7 +6,6 @@ from array import array
 from typing import Any
 
 import numpy as np
-
 from embedded_dds.definitions import Field, load
 from embedded_dds.types import message_class
 
@@ -14,9 +13,9 @@ from embedded_dds.types import message_class
 def set_message_fields(
     msg: Any, values: dict[str, Any], expand_header_auto: bool = False, expand_time_now: bool = False
 ) -> list[Any]:
-    """Sets fields by name; AttributeError for a name that is none, ValueError or AssertionError for a value that
-    does not fit. With the `expand` options `header: auto` and `stamp: now` are left to the caller: the messages they
-    stand for are returned."""
+    """Sets fields by name; AttributeError for a name that is none, ValueError or AssertionError for a value
+    that does not fit. With the `expand` options `header: auto` and `stamp: now` are left to the caller: the
+    messages they stand for are returned."""
     if not isinstance(values, dict):
         raise TypeError(f"{type(msg).__name__} needs a mapping of fields, not {values!r}")
     fields = {item.name: item for item in load(msg._ros_name).fields}

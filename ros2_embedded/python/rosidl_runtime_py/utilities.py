@@ -9,7 +9,8 @@ from embedded_dds.types import interface_class
 
 
 def get_interface(identifier: str) -> Any:
-    """The class of `package/msg/Name`, `package/srv/Name` or `package/action/Name`; `package/Name` is a message."""
+    """The class of `package/msg/Name`, `package/srv/Name` or `package/action/Name`; `package/Name` is a
+    message."""
     parts = identifier.split("/")
     full = f"{parts[0]}/msg/{parts[1]}" if len(parts) == 2 else identifier
     try:
