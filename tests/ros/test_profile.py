@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 
 import pytest
-from conftest import PACKAGES
 from hilam_ros.commands import CommandScale
 from hilam_ros.profile import (
     ProfileError,
@@ -15,6 +14,7 @@ from hilam_ros.profile import (
     read_profile,
     trained_assets,
 )
+from ros_workspace import PACKAGES
 
 CONFIG = PACKAGES / "hilam_ros" / "config"
 LIBERO = read_profile(CONFIG / "libero.yaml")

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 import yaml
-from conftest import CTRL_C_LIMIT_S, TASK
+from ros_workspace import CTRL_C_LIMIT_S, TASK
 
 STEPS = 25
 
