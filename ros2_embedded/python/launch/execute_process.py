@@ -19,6 +19,9 @@ from launch.logging import get_logger, write_output
 from launch.substitutions import LaunchConfiguration
 from launch.utilities import as_list, to_bool, to_text
 
+_PREFIX = LaunchConfiguration("launch-prefix", default="")
+_SIGTERM_TIMEOUT = LaunchConfiguration("sigterm_timeout", default="5")
+_SIGKILL_TIMEOUT = LaunchConfiguration("sigkill_timeout", default="5")
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _PIPES_CLOSE_S = 1.0  # how long output may still arrive after a process has ended
@@ -37,13 +40,13 @@ class ExecuteProcess(Action):
         *,
         cmd: Iterable[Any],
         name: Any = None,
-        prefix: Any = None,
+        prefix: Any = _PREFIX,
         cwd: Any = None,
         env: dict[Any, Any] | None = None,
         additional_env: dict[Any, Any] | None = None,
         shell: bool = False,
-        sigterm_timeout: Any = None,
-        sigkill_timeout: Any = None,
+        sigterm_timeout: Any = _SIGTERM_TIMEOUT,
+        sigkill_timeout: Any = _SIGKILL_TIMEOUT,
         emulate_tty: Any = False,
         output: Any = "log",
         output_format: str = "[{this.process_description.final_name}] {line}",
@@ -59,22 +62,10 @@ class ExecuteProcess(Action):
         self.cmd = list(cmd)
         self._name, self._prefix, self._cwd = name, prefix, cwd
         self._env, self._additional_env, self._shell = env, additional_env or {}, shell
-        self._sigterm_timeout = (
-            LaunchConfiguration("sigterm_timeout", default="5")
-            if sigterm_timeout is None
-            else sigterm_timeout
-        )
-        self._sigkill_timeout = (
-            LaunchConfiguration("sigkill_timeout", default="5")
-            if sigkill_timeout is None
-            else sigkill_timeout
-        )
+        self._timeouts = sigterm_timeout, sigkill_timeout
         self._output, self._log_cmd, self._on_exit = output, log_cmd, on_exit
-        self._respawn, self._respawn_delay_s, self._respawn_left = (
-            respawn,
-            respawn_delay or 0.0,
-            respawn_max_retries,
-        )
+        self._respawn, self._respawn_left = respawn, respawn_max_retries
+        self._respawn_delay_s = respawn_delay or 0.0
         self.process_details: dict[str, Any] | None = None
         self.return_code: int | None = None
         self._task: asyncio.Task | None = None
@@ -106,17 +97,15 @@ class ExecuteProcess(Action):
         env |= _texts(context, self._additional_env)
         env.setdefault("PYTHONUNBUFFERED", "1")  # print() of a node appears when it happens
         context.process_count += 1
-        name = to_text(context, self._name) if self._name is not None else os.path.basename(cmd[0].split()[0])
-        prefix = LaunchConfiguration("launch-prefix", default="") if self._prefix is None else self._prefix
+        program = cmd[0].split()[0] if self._shell else cmd[0]
+        name = os.path.basename(program) if self._name is None else to_text(context, self._name)
         self._to_screen = self._screen_streams(context)
-        self._timeouts_s = [
-            float(to_text(context, value)) for value in (self._sigterm_timeout, self._sigkill_timeout)
-        ]
+        self._timeouts_s = [float(to_text(context, timeout)) for timeout in self._timeouts]
         self._may_respawn = to_bool(context, self._respawn)
         return {
             "action": self,
             "name": f"{name}-{context.process_count}",
-            "cmd": shlex.split(to_text(context, prefix)) + cmd,
+            "cmd": shlex.split(to_text(context, self._prefix)) + cmd,
             "cwd": None if self._cwd is None else to_text(context, self._cwd),
             "env": env,
         }
