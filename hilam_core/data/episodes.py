@@ -180,6 +180,8 @@ def _read_demo(demo: h5py.Group, key: str, instruction: str, frames: dict[str, n
     attrs = {
         k: v.item() if isinstance(v, np.generic) else v for k, v in demo.attrs.items() if k not in _BULKY
     }
+    if "assets" in demo.parent.attrs:  # which pictures the simulator drew
+        attrs["assets"] = str(demo.parent.attrs["assets"])
     phases = None
     if "phases" in demo:
         phases = [p.decode() if isinstance(p, bytes) else str(p) for p in demo["phases"][:]]

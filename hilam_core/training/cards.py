@@ -37,13 +37,16 @@ def make_card(
 
 
 def describe_data(paths: Any, items: Sequence[Episode] | Sequence[Clip]) -> dict[str, Any]:
-    """The card's `data`: paths, number of episodes (or clips) and frames, content hash."""
+    """The card's `data`: paths, number of episodes (or clips) and frames, content hash; `assets` where all
+    name the same, so that a simulation can show a policy the pictures it was trained on."""
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    assets = {getattr(item, "attrs", {}).get("assets") for item in items}
     return {
         "paths": [str(p) for p in paths],
         "episodes": len(items),
         "frames": sum(len(item) for item in items),
         "hash": content_hash(items),
+        **({"assets": assets.pop()} if len(assets) == 1 and None not in assets else {}),
     }
 
 
