@@ -60,7 +60,7 @@ def _loadable(library: str) -> bool:
 
 
 def select_gl() -> str | None:
-    """Choose MuJoCo's off-screen GL: $MUJOCO_GL where set, else egl, else osmesa; None where there is none."""
+    """Choose MuJoCo's off-screen GL: $MUJOCO_GL where set, else egl, else osmesa; None if there is none."""
     # Software rendering on the calling thread: helper threads only fight with the other workers for cores.
     os.environ.setdefault("LP_NUM_THREADS", "0")
     chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
@@ -78,7 +78,7 @@ def select_gl() -> str | None:
 
 
 def _preload_robosuite_macros() -> None:
-    """Give robosuite its macros beforehand: no private-macro warning, no /tmp/robosuite.log, no forced EGL."""
+    """Give robosuite its macros beforehand: no warning about them, no /tmp/robosuite.log, no forced EGL."""
     if "robosuite" in sys.modules:
         return
     spec = importlib.util.find_spec("robosuite")
@@ -97,7 +97,7 @@ def _preload_robosuite_macros() -> None:
     sys.modules["robosuite.macros_private"] = types.ModuleType("robosuite.macros_private")
 
 
-def _import_libero() -> types.ModuleType:
+def _import_libero() -> Any:
     """Import `libero.libero` with a ready configuration file, so that it has nothing to ask."""
     folder = cache_folder() / "libero"
     root = libero_root()
@@ -124,7 +124,7 @@ def _import_libero() -> types.ModuleType:
 
 
 @cache
-def _prepare() -> types.ModuleType:
+def _prepare() -> Any:
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
     if select_gl() is None:
         os.environ["MUJOCO_GL"] = "disabled"

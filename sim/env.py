@@ -11,15 +11,15 @@ import numpy as np
 from gymnasium import spaces
 from hilam_sim.assets import lighten_rendering, lighten_robot, resolve_assets
 from hilam_sim.backend import libero_envs
+from hilam_sim.control import Stepper
 from hilam_sim.errors import SimError
 from hilam_sim.placements import PLACEMENTS, scatter
-from hilam_sim.protocol import MAX_STEPS
-from hilam_sim.tasks import get_task, initial_states
+from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
 
 CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
 CONTROL_HZ = 20
 SETTLE_STEPS = 10
-IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0], dtype=np.float32)
+IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 
 _RESET_ATTEMPTS = 50
 _JOINT_NOISE_RAD = 0.02  # of the published initial states
@@ -45,7 +45,8 @@ class LiberoEnv(gymnasium.Env):
         gripper_qpos: float64 [2], m, the two finger joints. joint_pos: float64 [7], rad.
     Action: float32 [7] in [-1, 1] (clipped): three of translation (times 0.05 m), three of rotation (times
     0.5 rad), gripper (-1 opens, +1 closes), at 20 Hz.
-    `step` returns reward 1.0, terminated=True and info["success"]=True while the goal holds; stepping on is allowed.
+    `step` returns reward 1.0, terminated=True and info["success"]=True while the goal holds; stepping on is
+    allowed.
 
     Args:
         suite: One of `hilam_sim.tasks.SUITES`.
@@ -85,7 +86,7 @@ class LiberoEnv(gymnasium.Env):
         self._joint_qpos = self._robot._ref_joint_pos_indexes
         self._ee_body = self.model.body(self._robot.robot_model.eef_name).id
         self._renderer = self._make_renderer() if render else None
-        self._substeps = int(self.problem.control_timestep / self.problem.model_timestep)
+        self._stepper = Stepper(self.problem)
         self._steps = 0
         self._placed = False
         self.render_mode = "rgb_array" if render else None
@@ -113,8 +114,9 @@ class LiberoEnv(gymnasium.Env):
         """Place the objects, then let them settle for ten idle steps.
 
         Args:
-            seed: Same seed, same episode, to the bit. Without: for `stored` always the same (fixtures are not in
-                the stored states), otherwise drawn from the environment's own generator.
+            seed: Same seed, same episode, to the bit. Without: for `stored` always the same (it places the
+                fixtures, which are not in the stored states), else drawn from the environment's own
+                generator.
             options: `placement`, one of "stored" (default), "fresh", "scattered"; `init_state`, index of the
                 stored state (default 0).
 
@@ -134,7 +136,7 @@ class LiberoEnv(gymnasium.Env):
             self.problem.sim.forward()
         self._placed = True
         for _ in range(SETTLE_STEPS):
-            self._advance(IDLE_ACTION)
+            self._stepper.advance(IDLE_ACTION)
         self._steps = 0
         return self._observe(), self._info(self.problem._check_success())
 
@@ -178,19 +180,10 @@ class LiberoEnv(gymnasium.Env):
             raise SimError(f"action is not finite: {action.tolist()}")
         if not self._placed:
             raise SimError("step before reset: call reset() first")
-        self._advance(np.clip(action, -1.0, 1.0))
+        self._stepper.advance(np.clip(action, -1.0, 1.0))
         self._steps += 1
         success = bool(self.problem._check_success())
         return self._observe(), float(success), success, self._steps >= self.max_steps, self._info(success)
-
-    def _advance(self, action: np.ndarray) -> None:
-        """robosuite's step without its observables, which take most of the time and move nothing."""
-        problem = self.problem
-        for substep in range(self._substeps):
-            problem.sim.forward()
-            problem._pre_action(action, substep == 0)
-            problem.sim.step()
-        problem._post_process()
 
     def _info(self, success: bool) -> dict[str, Any]:
         return {"success": bool(success), "steps": self._steps}
@@ -265,7 +258,7 @@ def _build_problem(bddl_path: str, assets: Any) -> Any:
         super(problem_class, self)._initialize_sim(xml_string)
 
     # LIBERO compares the class name with the problem's: a subclass must keep it.
-    problem_class = type(original.__name__, (original,), {"_initialize_sim": initialize_sim})
+    problem_class: Any = type(original.__name__, (original,), {"_initialize_sim": initialize_sim})
     with _global_seed(0):
         for _ in range(_RESET_ATTEMPTS):
             try:

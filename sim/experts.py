@@ -1,8 +1,8 @@
 """Scripted experts with privileged state.
 
-A task is a recipe over a small vocabulary of skills: each skill is a generator that yields one (action, phase) a
-control step and looks at the simulation before the next. Recipes are found by the task's goal predicates, so that a
-new predicate needs one new recipe, not one script a task.
+A task is a recipe over a small vocabulary of skills: each skill is a generator that yields one (action,
+phase) a control step and looks at the simulation before the next. Recipes are found by the task's goal
+predicates: a new predicate needs one new recipe, not one script a task.
 
 Every expert draws its own style from its seed (speed, path, grasp and release offsets, noise): no two
 demonstrations are the same. A missed grasp is tried again, and the recovery is part of the demonstration.
@@ -67,7 +67,7 @@ class Style:
 
 
 class Arm:
-    """The robot and the objects as the skills see them: privileged state, and actions towards a target pose."""
+    """The robot and the objects as the skills see them: privileged state, and actions towards a pose."""
 
     def __init__(self, env: LiberoEnv, rng: np.random.Generator) -> None:
         self.env = env
@@ -104,7 +104,7 @@ class Arm:
         return float(np.linalg.norm(self.env.data.qvel[body.dofadr[0] : body.dofadr[0] + 3]))
 
     def action_towards(self, target: np.ndarray, yaw_rad: float, speed: float, noise: float) -> np.ndarray:
-        """The action that moves the grip site towards `target` [m] and the given yaw, at most `speed` of full."""
+        """The action that moves the grip site towards `target` [m] and a yaw, at most `speed` of full."""
         move = _GAIN * (target - self.position) / _POSITION_SCALE_M
         move *= min(1.0, speed / max(float(np.linalg.norm(move)), 1e-9))
         self._drift = 0.8 * self._drift + self.rng.normal(0.0, 0.6 * noise, 3)
@@ -180,7 +180,7 @@ def pick(arm: Arm, name: str) -> SkillWithOutcome:
         above = np.array([target[0], target[1], arm.bounds(name)[1, 2] + arm.style.hover_m])
         arm.gripper = OPEN
         yield from move(arm, above, yaw, "reach", tolerance_m=0.025, bow=1.0)
-        yield from move(arm, target, yaw, "descend", tolerance_m=0.006, steps=40)
+        yield from descend(arm, target, yaw)
         rest = arm.object_position(name)[2]
         arm.gripper = CLOSE
         yield from hold(arm, target, yaw, "grasp", steps=_steps_to_close(arm))
@@ -191,6 +191,16 @@ def pick(arm: Arm, name: str) -> SkillWithOutcome:
         yield from move(arm, above, yaw, "retreat", tolerance_m=0.03, steps=25)
         yield from idle(arm, "settle", 4)
     return False
+
+
+def descend(arm: Arm, target: np.ndarray, yaw_rad: float) -> Skill:
+    """Go down to a grasp, sideways errors first: the fingers must not land on the object."""
+
+    def aim() -> np.ndarray:
+        aside = float(np.linalg.norm((target - arm.position)[:2]))
+        return target + np.array([0.0, 0.0, 3.0 * max(0.0, aside - 0.015)])
+
+    yield from move(arm, aim, yaw_rad, "descend", tolerance_m=0.006, steps=40)
 
 
 def _steps_to_close(arm: Arm) -> int:
@@ -248,19 +258,36 @@ def recipe_in(arm: Arm, name: str, region: str) -> Skill:
 RECIPES: dict[str, Callable[..., Skill]] = {"in": recipe_in}
 
 
+def disturb(arm: Arm) -> Skill:
+    """Bring the arm close above what it is to pick and close the empty hand: a start to recover from."""
+    name = arm.env.problem.parsed_problem["goal_state"][0][1]
+    low, high = arm.bounds(name)
+    aside = arm.rng.uniform(-0.07, 0.07, 2)
+    target = np.append((low + high)[:2] / 2 + aside, high[2] + arm.rng.uniform(0.03, 0.12))
+    arm.gripper = CLOSE if arm.rng.random() < 0.7 else OPEN
+    yield from move(arm, target, arm.style.yaw_rad, "reach", tolerance_m=0.02, steps=40)
+
+
 class Expert:
-    """Performs the task of an environment that was just reset: call `act`, step the environment, until `done`."""
+    """Performs the task of an environment just reset: call `act`, step the environment, until `done`."""
 
     def __init__(self, env: LiberoEnv, seed: int) -> None:
         goals = env.problem.parsed_problem["goal_state"]
         for predicate, *_ in goals:
             if predicate not in RECIPES:
+                known = ", ".join(RECIPES)
                 raise SimError(
-                    f"no expert for {env.task.name}: predicate {predicate!r} has no recipe, only {', '.join(RECIPES)}"
+                    f"no expert for {env.task.name}: no recipe for {predicate!r}, only for {known}"
                 )
         self.arm = Arm(env, np.random.default_rng(seed))
         self.done = False
         self._steps = self._perform(goals)
+
+    def disturb(self) -> dict[str, np.ndarray]:
+        """Step the environment into a bad start, before the first `act`; returns the observation."""
+        for action, _ in disturb(self.arm):
+            observation, *_ = self.arm.env.step(action)
+        return observation
 
     def _perform(self, goals: list[list[str]]) -> Skill:
         for predicate, *arguments in goals:

@@ -30,7 +30,7 @@ def _primitive_points(model: mujoco.MjModel, geom: int) -> np.ndarray:
 
 
 def object_points(problem: Any, name: str) -> np.ndarray:
-    """Points [n, 3] in m, world frame, whose hull is the collision shape of the object (or fixture) `name`."""
+    """Points [n, 3] in m, world frame, whose hull is the collision shape of an object or fixture."""
     model, data = problem.sim.model._model, problem.sim.data._data
     root = problem.obj_body_id[name]
     points = []

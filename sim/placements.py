@@ -1,8 +1,9 @@
 """Where the objects of an episode start.
 
-- `stored`: LIBERO's published initial states. For evaluation; never used for demonstrations.
-- `fresh`: sampled from the regions of the BDDL file (a centimetre or two of variation, as the published ones).
-- `scattered`: the movable objects anywhere on an extended, reachable, collision-free region, so that a policy has
+- `stored`: LIBERO's published initial states. For evaluation; never used for demonstrations. - `fresh`:
+sampled from the regions of the BDDL file (a centimetre or two of variation, as the published ones). -
+`scattered`: the movable objects anywhere on an extended, reachable, collision-free region, so that a policy
+has
   to see where they are. What the goal names as destination stays in its own region.
 """
 
@@ -43,7 +44,7 @@ def _goal_objects(problem: Any) -> tuple[set[str], set[str]]:
 
 
 def scatterable(problem: Any) -> list[str]:
-    """Movable objects that start on the workspace itself and are no destination of the goal; targets first."""
+    """Movable objects that start on the workspace and are no destination of the goal; targets first."""
     moved, destinations = _goal_objects(problem)
     regions = problem.parsed_problem["regions"]
     names = []

@@ -15,7 +15,14 @@ import numpy as np
 from hilam_sim.backend import libero_root
 from hilam_sim.errors import SimError
 
-SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+MAX_STEPS = {
+    "libero_spatial": 220,
+    "libero_object": 280,
+    "libero_goal": 300,
+    "libero_10": 520,
+    "libero_90": 400,
+}
+SUITES = tuple(MAX_STEPS)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def _task_names(suite: str) -> tuple[str, ...]:
 
 
 def _instruction(name: str) -> str:
-    """The published instruction: the file name without its scene prefix (as LIBERO's benchmark derives it)."""
+    """The published instruction: the file name without its scene prefix, as in LIBERO's benchmark."""
     return re.sub(r"^[A-Z_]+SCENE\d+_", "", name).replace("_", " ")
 
 
