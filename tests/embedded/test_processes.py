@@ -310,3 +310,68 @@ node.get_logger().debug("seen")
     )
     code, out, err = program.end()
     assert (code, out.splitlines()) == (0, ["/a/m 2.5 /a/out", "['own', 'last']"]) and "[DEBUG]" in err
+
+
+def test_a_lifecycle_node_is_driven_from_outside(run):
+    node = run("""
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+class Camera(LifecycleNode):
+    tries = 0
+    def on_configure(self, state):
+        self.tries += 1
+        say("configure from", state.label)
+        self.words = self.create_lifecycle_publisher(String, "words", LATCHED)
+        return TransitionCallbackReturn.FAILURE if self.tries == 1 else TransitionCallbackReturn.SUCCESS
+    def on_deactivate(self, state):
+        raise RuntimeError("stuck")
+node = Camera("camera")
+node.create_timer(0.05, lambda: hasattr(node, "words") and node.words.publish(String(data="on")))
+say("ready")
+rclpy.spin(node)
+""")
+    assert node.line() == "ready"
+    driver = run("""
+from lifecycle_msgs.msg import Transition, TransitionEvent
+from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
+node, events, words = Node("driver"), [], []
+node.create_subscription(String, "words", lambda m: words.append(m.data), LATCHED)
+def on_event(message):
+    events.append(message.goal_state.label)
+node.create_subscription(TransitionEvent, "camera/transition_event", on_event, 100)
+def call(kind, name, request):
+    client = node.create_client(kind, name)
+    assert client.wait_for_service(5.0)
+    future = client.call_async(request)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
+    return future.result()
+def change(label):
+    request = ChangeState.Request(transition=Transition(label=label))
+    say(label, call(ChangeState, "camera/change_state", request).success, call(GetState, "camera/get_state", GetState.Request()).current_state.label)
+change("activate")
+change("configure")
+change("configure")
+say(words)
+change("activate")
+end = time.monotonic() + 5
+while not words and time.monotonic() < end:
+    rclpy.spin_once(node, timeout_sec=0.1)
+say(words[:1])
+found = call(GetAvailableTransitions, "camera/get_available_transitions", GetAvailableTransitions.Request())
+say([d.transition.label for d in found.available_transitions])
+change("deactivate")
+say(events[-3:])
+""")
+    code, out, err = driver.end()
+    assert code == 0, err
+    assert out.splitlines() == [
+        "activate False unconfigured",
+        "configure False unconfigured",
+        "configure True inactive",
+        "[]",
+        "activate True active",
+        "['on']",
+        "['deactivate', 'shutdown']",
+        "deactivate False finalized",
+        "['deactivating', 'errorprocessing', 'finalized']",
+    ]
+    assert node.line() == "configure from unconfigured"

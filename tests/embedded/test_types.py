@@ -151,8 +151,8 @@ _overlays = itertools.count()
 
 @pytest.fixture
 def overlay(tmp_path, monkeypatch):
-    """A package as colcon installs one, with its stub on the path; its share folder (classes are kept for ever, so
-    that every test has a package of its own)."""
+    """A package as colcon installs one, with its stub on the path: its share folder. Classes are kept for
+    ever, so every test has a package of its own."""
     share = tmp_path / "share" / f"toy{next(_overlays)}_msgs"
     texts = {
         "msg/Toy.msg": (

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rclpy.task import Future
 
 __all__ = [
-    "Context", "create_node", "get_default_context", "get_global_executor", "get_rmw_implementation_identifier",
+    "Context", "create_node", "get_default_context", "get_global_executor",
+    "get_rmw_implementation_identifier",
     "init", "ok", "shutdown", "spin", "spin_once", "spin_until_future_complete", "try_shutdown",
 ]  # fmt: skip
 

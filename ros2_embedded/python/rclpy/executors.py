@@ -115,6 +115,11 @@ class Executor:
         self.wake()
         for node in self._nodes:
             self.remove_node(node)
+        with self._lock:
+            if self._waitset is not None and self._guard is not None:
+                self._waitset.close()
+                self._guard.close()
+                self._waitset = None
         return True
 
     def __enter__(self) -> Executor:
@@ -206,7 +211,10 @@ class Executor:
 
     def _wait(self, timeout_ns: int | None) -> None:
         """Waits for something to do and lists it in `_ready`."""
-        waitset = self._open()
+        try:
+            waitset = self._open()
+        except NotInitializedException:  # shut down meanwhile
+            return
         wanted: dict[int, Any] = {}
         timers = []
         for node in self._nodes:
