@@ -25,8 +25,8 @@ class BakuConfig:
 
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
     """none at all makes a blind policy"""
-    patches: tuple[int, ...] = (4, 8)
-    """side of the compact encoder's patches for each camera, pixels: what the hand's camera sees is close"""
+    patches: tuple[int, ...] = (8, 4)
+    """side of the compact encoder's patches for each camera, pixels: finest where objects look largest"""
     proprio_dim: int = 8
     language_dim: int = 384
     """0: no language token (and no language in FiLM)"""

@@ -27,6 +27,8 @@ class PolicyConfig:
     high: BakuConfig | None = None
     image_size: int = 128
     plan_period: int = 5
+    aggregation_decay: float = 0.1
+    """temporal aggregation: a prediction i steps newer than the oldest weighs exp(-decay * i)"""
 
     @staticmethod
     def flat(low: BakuConfig | None = None, **kwargs: Any) -> PolicyConfig:

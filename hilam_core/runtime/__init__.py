@@ -20,6 +20,7 @@ from hilam_core.runtime.control import (
     Skill,
     SkillPlanner,
     TemporalAggregation,
+    load_runner,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "SkillPlanner",
     "TemporalAggregation",
     "load_policy",
+    "load_runner",
     "prepare_image",
     "preprocess",
     "proprioception",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 
 from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
 from hilam_core.policy.instructions import embed_instruction
-from hilam_core.policy.policy import Policy
+from hilam_core.policy.policy import Policy, load_policy
 
 
 class NonFiniteError(ValueError):
@@ -35,10 +36,9 @@ class Skill:
 
 
 class TemporalAggregation:
-    """Exponential average of what the overlapping action chunks say about this step; the oldest weighs
-    most."""
+    """Exponential average of what the overlapping action chunks say about this step."""
 
-    def __init__(self, chunk: int, decay: float = 0.1):
+    def __init__(self, chunk: int, decay: float):
         self.weights = np.exp(-decay * np.arange(chunk))
         self.chunks: deque[np.ndarray] = deque(maxlen=chunk)
 
@@ -78,7 +78,7 @@ class _Conditioned:
                     f"the policy reads {name!r} [{size}, {size}, 3]; the observation has {found}"
                 )
         images = {
-            name: torch.from_numpy(np.ascontiguousarray(obs.images[name]))[None].to(self.device)
+            name: torch.tensor(obs.images[name], device=self.device)[None]
             for name in self.policy.spec.cameras
         }
         return (
@@ -122,9 +122,10 @@ class SkillPlanner(_Conditioned):
 class ActionExecutor(_Conditioned):
     """pi^l on a robot: one action a control step, averaged over overlapping chunks."""
 
-    def __init__(self, policy: Policy, decay: float = 0.1):
+    def __init__(self, policy: Policy):
         super().__init__(policy)
-        self.aggregation = TemporalAggregation(policy.low.config.chunk, decay)
+        config = policy.config
+        self.aggregation = TemporalAggregation(config.low.chunk, config.aggregation_decay)
 
     def reset(self, instruction: str) -> None:
         """Begin an episode; earlier chunks are forgotten."""
@@ -172,3 +173,9 @@ class PolicyRunner:
             self.skill = self.planner.plan(obs)
         self.steps += 1
         return self.executor.act(obs, self.skill)
+
+
+def load_runner(path: Path | str) -> PolicyRunner:
+    """A policy ready to run, on one thread: what a simulation worker calls."""
+    torch.set_num_threads(1)
+    return PolicyRunner(load_policy(path))
