@@ -28,7 +28,7 @@ class Config:
     """Folders or files with demonstrations (*.hdf5) or videos."""
     out: Path = Path("runs/lam")
     """Folder for checkpoint, picture and logs; continued when it holds an unfinished run."""
-    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    cameras: tuple[str, ...] = ("agentview",)
     """Cameras of the demonstrations to learn from, each as videos of its own."""
     limit: int | None = None
     """At most this many episodes of each file."""
@@ -44,7 +44,7 @@ class Config:
     """Architecture."""
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            steps=3000, batch_size=32, lr=1e-3, ema_decay=0.995, bf16=True, eval_every=500
+            steps=2800, batch_size=32, lr=1e-3, ema_decay=0.995, bf16=True, eval_every=500
         )
     )
     """Optimisation."""

@@ -67,7 +67,8 @@ class InverseDynamics(nn.Module):
 
 
 class ForwardDynamics(nn.Module):
-    """The future frame from I_t and z^l: I_t where nothing moves, painted anew under a predicted mask."""
+    """The future frame from I_t and z^l: I_t moved by a predicted flow, painted anew under a predicted
+    mask."""
 
     def __init__(self, config: LAMConfig) -> None:
         super().__init__()
@@ -79,7 +80,8 @@ class ForwardDynamics(nn.Module):
         self.up16 = nn.Sequential(nn.Conv2d(width + channels, 64, 1), nn.GroupNorm(8, 64), nn.SiLU())
         self.conv16 = nn.Sequential(nn.Conv2d(64, 48, 3, 1, 1), nn.GroupNorm(8, 48), nn.SiLU())
         self.conv32 = nn.Sequential(nn.Conv2d(48, 32, 3, 1, 1), nn.GroupNorm(8, 32), nn.SiLU())
-        self.out = nn.Conv2d(32 + 12, 16, 3, 1, 1)
+        self.out = nn.Conv2d(32 + 12, 24, 3, 1, 1)
+        self.flow_scale = 0.2
         nn.init.zeros_(self.out.weight)
         nn.init.constant_(self.out.bias, 0.0)  # type: ignore[arg-type]
 
@@ -94,8 +96,19 @@ class ForwardDynamics(nn.Module):
         x = self.conv32(F.interpolate(x, scale_factor=2.0))
         now = F.avg_pool2d(images_B3HW, 2)
         x = F.pixel_shuffle(self.out(torch.cat([x, F.pixel_unshuffle(now, 2)], 1)), 2).float()
-        mask, paint = torch.sigmoid(x[:, 3:] - 1), 0.5 + x[:, :3]
-        return now + mask * (paint - now)
+        mask, paint = torch.sigmoid(x[:, 3:4] - 2), 0.5 + x[:, :3]
+        moved = warp(now, x[:, 4:] * self.flow_scale)
+        return moved + mask * (paint - moved)
+
+
+def warp(images_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
+    """Each pixel fetched from where the flow points, in shares of half the image: (0, 0) is the image
+    itself."""
+    height, width = images_BCHW.shape[-2:]
+    y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=flow_B2HW.device)
+    x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=flow_B2HW.device)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1) + flow_B2HW.permute(0, 2, 3, 1)
+    return F.grid_sample(images_BCHW, grid, padding_mode="border", align_corners=False)
 
 
 class LatentActionModel(nn.Module):
