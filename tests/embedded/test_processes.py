@@ -346,7 +346,8 @@ def call(kind, name, request):
     return future.result()
 def change(label):
     request = ChangeState.Request(transition=Transition(label=label))
-    say(label, call(ChangeState, "camera/change_state", request).success, call(GetState, "camera/get_state", GetState.Request()).current_state.label)
+    done = call(ChangeState, "camera/change_state", request).success
+    say(label, done, call(GetState, "camera/get_state", GetState.Request()).current_state.label)
 change("activate")
 change("configure")
 change("configure")

@@ -100,7 +100,7 @@ class ActionClient:
     def send_goal_async(
         self, goal: Any, feedback_callback: Callable[[Any], Any] | None = None, goal_uuid: UUID | None = None
     ) -> Future:
-        """The future of a ClientGoalHandle; `feedback_callback` gets a message with `goal_id` and `feedback`."""
+        """The future of a ClientGoalHandle; `feedback_callback` gets messages with goal_id and feedback."""
         if not isinstance(goal, self._type.Goal):
             raise TypeError(f"Expected {self._type.Goal}, got {type(goal)}")
         goal_id = goal_uuid or UUID(uuid=list(uuid.uuid4().bytes))

@@ -132,8 +132,10 @@ def default_cancel_callback(cancel_request: Any) -> CancelResponse:
 
 
 class ActionServer:
-    """Offers an action. `execute_callback(goal_handle)` ends the goal and returns the result. It is a task of the
-    executor: beside it, callbacks run only with a MultiThreadedExecutor, or if it is a coroutine function."""
+    """Offers an action. `execute_callback(goal_handle)` ends the goal and returns the result.
+
+    It is a task of the executor: beside it, callbacks run only with a MultiThreadedExecutor, or if it is a
+    coroutine function."""
 
     def __init__(
         self,
