@@ -196,7 +196,7 @@ def test_a_timer_keeps_its_rate(ros):
     node, calls = Node("n"), []
     timer = node.create_timer(0.02, lambda: calls.append(time.monotonic()))
     assert spin_until(node, lambda: len(calls) == 26)
-    assert calls[-1] - calls[0] == pytest.approx(0.5, abs=0.03)
+    assert 0.47 < calls[-1] - calls[0] < 2.0  # the upper bound is for machines with other work
     timer.cancel()
     rclpy.spin_once(node, timeout_sec=0.06)
     assert len(calls) == 26 and timer.is_canceled()
@@ -215,7 +215,7 @@ def test_missed_timer_calls_are_skipped(ros):
 
     node.create_timer(0.05, slow)
     assert spin_until(node, lambda: len(calls) == 3)
-    assert calls[2] - calls[0] == pytest.approx(0.15, abs=0.03)
+    assert calls[2] - calls[0] > 0.13  # without skipping, the third call would follow the second at once
 
 
 def test_an_idle_executor_sleeps(ros):
@@ -296,14 +296,13 @@ def test_callback_groups(ros, group_class, most):
 
     for _ in range(2):
         node.create_timer(0.01, work, callback_group=group)
-    executor = MultiThreadedExecutor(3)
+    executor = MultiThreadedExecutor(2)
     executor.add_node(node)
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
+    end = time.monotonic() + 5
+    while (calls < 8 or peak < most) and time.monotonic() < end:
         executor.spin_once(timeout_sec=0.05)
     executor.shutdown()
-    assert peak >= most if most > 1 else peak == 1
-    assert calls > 5
+    assert peak == most and calls >= 8
 
 
 def test_a_blocked_group_does_not_burn_cpu_or_stop_others(ros):
@@ -321,7 +320,7 @@ def test_a_blocked_group_does_not_burn_cpu_or_stop_others(ros):
     while time.monotonic() < end:
         executor.spin_once(timeout_sec=0.1)
     assert time.process_time() - before < 0.2
-    assert len(calls) > 15
+    assert len(calls) > 5
     executor.shutdown()
 
 
