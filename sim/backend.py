@@ -125,7 +125,8 @@ def _import_libero() -> Any:
 
 @cache
 def _prepare() -> Any:
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))
+    for variable, folder in (("NUMBA_CACHE_DIR", "numba"), ("MPLCONFIGDIR", "matplotlib")):
+        os.environ.setdefault(variable, str(cache_folder() / folder))
     if select_gl() is None:
         os.environ["MUJOCO_GL"] = "disabled"
     _preload_robosuite_macros()

@@ -40,8 +40,9 @@ class Stepper:
         controller, gripper = self._robot.controller, self._robot.gripper
         for substep in range(self._substeps):
             mujoco.mj_forward(model, data)
-            self._solve_again()
-            self._read_state(controller)
+            if controller.new_update:  # false in the first substep after a reset
+                self._solve_again()
+                self._read_state(controller)
             if substep == 0:
                 controller.set_goal(action[:6])
             torques = controller.run_controller()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 from gymnasium import spaces
 from hilam_sim.assets import lighten_rendering, lighten_robot, resolve_assets
@@ -243,6 +245,13 @@ class LiberoEnv(gymnasium.Env):
             self._renderer = None
 
 
+def _reset_as_if_new(sim: Any, body_pos: np.ndarray, body_quat: np.ndarray) -> None:
+    """Leave MuJoCo as right after loading: fixtures in place, data and the solver's warm start untouched."""
+    sim.model.body_pos[:], sim.model.body_quat[:] = body_pos, body_quat
+    mujoco.mj_resetData(sim.model._model, sim.data._data)
+    sim.forward()
+
+
 def _build_problem(bddl_path: str, assets: Any) -> Any:
     """LIBERO's problem object with the standard controller, without cameras."""
     libero = libero_envs(assets.path)
@@ -256,6 +265,9 @@ def _build_problem(bddl_path: str, assets: Any) -> Any:
         if assets.kind == "builtin":
             self._xml_processor = lambda xml: lighten_rendering(lighten_robot(xml))
         super(problem_class, self)._initialize_sim(xml_string)
+
+        model = self.sim.model._model
+        self.sim.reset = partial(_reset_as_if_new, self.sim, model.body_pos.copy(), model.body_quat.copy())
 
     # LIBERO compares the class name with the problem's: a subclass must keep it.
     problem_class: Any = type(original.__name__, (original,), {"_initialize_sim": initialize_sim})

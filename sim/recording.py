@@ -53,15 +53,21 @@ class Recording:
 
 
 def record_expert(
-    env: LiberoEnv, placement: str, seed: int, attempt: int = 0, disturbed: bool = False, max_steps: int = 300
+    env: LiberoEnv,
+    placement: str,
+    seed: int,
+    attempt: int = 0,
+    disturbed: bool = False,
+    init_state: int = 0,
+    max_steps: int = 300,
 ) -> Recording | None:
-    """Let the expert perform the task from a placement drawn from `seed`; None where it did not succeed.
+    """Let the expert perform the task once; None where it did not succeed.
 
     Success means that the goal holds after the object was let go and lies still. A `disturbed` recording
     begins with the empty hand closed near the object, which an expert that rarely errs would never show.
     """
     recording = Recording(placement, seed, attempt, disturbed)
-    observation, _ = env.reset(seed=seed, options={"placement": placement})
+    observation, _ = env.reset(seed=seed, options={"placement": placement, "init_state": init_state})
     expert = make_expert(env, seed)
     if disturbed:
         observation = expert.disturb()

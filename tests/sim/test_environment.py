@@ -1,0 +1,183 @@
+"""The environment: LIBERO's own physics, deterministic, quiet, with plain errors."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+from hilam_sim import LiberoEnv, SimError
+from hilam_sim.assets import resolve_assets
+from hilam_sim.backend import libero_envs
+from hilam_sim.env import IDLE_ACTION, SETTLE_STEPS
+from hilam_sim.experts import make_expert
+from hilam_sim.tasks import initial_states
+
+
+def _actions(env, count, seed=0):
+    """The expert's first actions from stored state 0: they make contact."""
+    env.reset()
+    expert, actions = make_expert(env, seed), []
+    for _ in range(count):
+        actions.append(expert.act()[0])
+        env.step(actions[-1])
+    return actions
+
+
+def _replay(env, actions, **reset):
+    env.reset(**reset)
+    states = [env.get_state()]
+    for action in actions:
+        env.step(action)
+        states.append(env.get_state())
+    return np.array(states)
+
+
+def test_states_and_poses_equal_stock_libero_to_the_bit(env):
+    actions = _actions(env, 60)
+    stock = libero_envs(resolve_assets("builtin").path).env_wrapper.ControlEnv(
+        bddl_file_name=str(env.task.bddl_path), use_camera_obs=False, has_offscreen_renderer=False
+    )
+    stock.seed(0)
+    stock.reset()
+    stock.set_init_state(initial_states(env.task)[0])
+    for _ in range(SETTLE_STEPS):
+        stock.step(IDLE_ACTION)
+    env.reset()
+    for action in actions:
+        stock.step(action.astype(np.float64))
+        observation, *_ = env.step(action)
+        np.testing.assert_array_equal(env.get_state(), stock.get_sim_state())
+        # Stock observables are sampled 48 ms earlier, in the first substep: compare with the simulation.
+        np.testing.assert_array_equal(
+            observation["ee_pos"], stock.sim.data.get_site_xpos("gripper0_grip_site")
+        )
+        np.testing.assert_array_equal(
+            observation["ee_quat"][[3, 0, 1, 2]], stock.sim.data.get_body_xquat("robot0_right_hand")
+        )
+    stock.close()
+
+
+def test_an_episode_does_not_depend_on_what_was_before(env):
+    actions = _actions(env, 50)
+    first = _replay(env, actions)
+    _replay(env, actions[:30], seed=3, options={"placement": "scattered"})
+    np.testing.assert_array_equal(first, _replay(env, actions))
+    other = LiberoEnv("libero_object", 3, render=False, assets="builtin")
+    np.testing.assert_array_equal(first, _replay(other, actions))
+
+
+def test_a_seed_decides_a_placement_and_leaves_numpy_alone(env):
+    np.random.seed(7)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+
+    def start(seed, placement):
+        env.reset(seed=seed, options={"placement": placement})
+        return env.get_state()
+
+    for placement in ("fresh", "scattered"):
+        np.testing.assert_array_equal(start(5, placement), start(5, placement))
+        assert not np.array_equal(start(5, placement), start(6, placement))
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    env.reset(options={"placement": "stored", "init_state": 0})
+    zero = env.get_state()
+    env.reset(options={"placement": "stored", "init_state": 1})
+    assert not np.array_equal(zero, env.get_state())
+
+
+def test_observations_are_in_the_declared_space(seeing_env):
+    observation, info = seeing_env.reset()
+    assert seeing_env.observation_space.contains(observation)
+    assert info == {"success": False, "steps": 0}
+    observation, reward, terminated, truncated, info = seeing_env.step(seeing_env.action_space.sample())
+    assert seeing_env.observation_space.contains(observation)
+    assert (reward, terminated, truncated, info["steps"]) == (0.0, False, False, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "camera"), [("agentview", "agentview"), ("eye_in_hand", "robot0_eye_in_hand")]
+)
+def test_images_are_upright(seeing_env, key, camera):
+    """What vanishes from the image when an object is taken away lies where a pinhole camera sees the
+    object."""
+    env = seeing_env
+    with_object, _ = env.reset()
+    body = env.problem.obj_body_id["cream_cheese_1"]
+    eye = env.data.camera(camera)
+    x, y, z = eye.xmat.reshape(3, 3).T @ (env.data.xpos[body] - eye.xpos)
+    focal = env.image_size / 2 / np.tan(np.deg2rad(env.model.camera(camera).fovy[0]) / 2)
+    expected = np.array([env.image_size / 2 - focal * y / -z, env.image_size / 2 + focal * x / -z])
+    state = env.get_state()
+    state[1 + env.model.jnt_qposadr[env.model.body(body).jntadr[0]]] += 5.0
+    without = env.set_state(state)
+    changed = np.abs(with_object[key].astype(int) - without[key]).sum(axis=2) > 30
+    assert changed.sum() >= 4
+    assert np.argwhere(changed).mean(axis=0) == pytest.approx(expected, abs=2.5)
+
+
+def test_the_step_limit_truncates(env):
+    short = LiberoEnv("libero_object", 3, render=False, assets="builtin", max_steps=2)
+    short.reset()
+    assert not short.step(np.zeros(7))[3]
+    assert short.step(np.zeros(7))[3]
+    assert env.max_steps == 280
+
+
+def test_bad_input_is_one_line(env):
+    env.reset()
+    state = env.get_state()
+    state[5] = np.nan
+    cases = [
+        (lambda: env.step(np.zeros(6)), r"shape \(6,\)"),
+        (lambda: env.step(np.full(7, np.nan)), "not finite"),
+        (lambda: env.reset(options={"placement": "upside down"}), "choose from stored, fresh, scattered"),
+        (lambda: env.reset(options={"init_state": 50}), "choose 0 to 49"),
+        (lambda: env.reset(options={"initial_state": 0}), "choose from placement, init_state"),
+        (lambda: env.set_state(np.zeros(3)), r"needs \(110,\)"),
+        (lambda: env.set_state(state), "index 5"),
+        (lambda: env.render(), "render=False"),
+        (lambda: LiberoEnv("libero_object", 3, assets="pretty"), "pretty"),
+        (lambda: LiberoEnv("libero_object", 3, render=False, assets="builtin").step(np.zeros(7)), "reset"),
+    ]
+    for call, message in cases:
+        with pytest.raises(SimError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("gl", ["disabled", "osmesa"])
+def test_without_gl_the_error_says_what_to_install(gl, monkeypatch):
+    if gl == "osmesa" and any(Path("/usr/lib/x86_64-linux-gnu").glob("libOSMesa*")):
+        pytest.skip("osmesa is installed")
+    monkeypatch.setenv("MUJOCO_GL", gl)
+    with pytest.raises(SimError, match="render=False"):
+        LiberoEnv("libero_object", 3, assets="builtin")
+
+
+def test_it_asks_nothing_and_writes_only_to_its_cache(tmp_path):
+    home, cache = tmp_path / "home", tmp_path / "cache"
+    home.mkdir()
+    log = Path("/tmp/robosuite.log")
+    before = log.stat().st_mtime if log.exists() else None
+    code = "from hilam_sim import LiberoEnv; LiberoEnv(render=False, assets='builtin').reset()"
+    environment = {**os.environ, "HOME": str(home), "HILAM_CACHE": str(cache)}
+    for name in ("LIBERO_CONFIG_PATH", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(home.rglob("*")) == []
+    assert (log.stat().st_mtime if log.exists() else None) == before
+    assert cache.is_dir()
+
+
+def test_mujoco_is_the_pinned_version():
+    """Later versions change box contacts and floors: published numbers would move."""
+    assert mujoco.__version__ == "3.3.2"
