@@ -95,8 +95,7 @@ def read_demonstrations(
 
 
 def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int | None = None) -> list[Clip]:
-    """Clips from demonstrations (each camera a clip of its own, key `<episode>/<camera>`) and from video
-    files."""
+    """Clips from demonstrations (one per camera, key `<episode>/<camera>`) and from video files."""
     demonstrations = _find_files(paths, DEMO_SUFFIXES)
     clips = [
         Clip(f"{episode.key}/{camera}", episode.frames[camera])
@@ -113,8 +112,7 @@ def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int
 
 
 def content_hash(items: Iterable[Episode] | Iterable[Clip]) -> str:
-    """Hash of what the items hold: keys, lengths, actions and first frames. Equal data in other places hash
-    alike."""
+    """Hash of keys, lengths, instructions and actions (of clips: first frames), wherever the files lie."""
     digest = hashlib.sha256()
     for item in items:
         digest.update(f"{item.key} {len(item)}".encode())
@@ -127,8 +125,7 @@ def content_hash(items: Iterable[Episode] | Iterable[Clip]) -> str:
 
 
 def split_held_out(items: Sequence, every: int = 10) -> tuple[list, list]:
-    """(training, held out): of each source file every `every`-th episode is held out, at least one of
-    several.
+    """(training, held out): of each file every `every`-th episode is held out, at least one of several.
 
     A function of the keys alone, so that every stage holds out the same episodes.
     """
@@ -212,8 +209,7 @@ _BULKY = ("model_file", "init_state")
 
 
 def _quaternions(demo: h5py.Group) -> np.ndarray:
-    """xyzw [T, 4], from `robot_states` (fingers 2, position 3, quaternion 4) or else from the rotation
-    vectors."""
+    """xyzw [T, 4], from `robot_states` (fingers 2, position 3, quaternion 4) or from rotation vectors."""
     if "robot_states" in demo and demo["robot_states"].shape[1] == 9:
         return demo["robot_states"][:, 5:9].astype(np.float64)
     rotvec = demo["obs"]["ee_ori"][:].astype(np.float64)
@@ -270,8 +266,7 @@ def _find_files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def _map_cached(path: Path, camera: str, decode: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
-    """The frames of `path` as one memory-mapped uint8 [N, H, W, 3]; decodes them on first use or after a
-    change."""
+    """The frames of `path` as one mapped uint8 [N, H, W, 3]; decoded on first use or after a change."""
     stat = path.stat()
     stamp = hashlib.sha256(f"{CACHE_VERSION} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:12]
     folder = _cache_folder(path)
@@ -314,8 +309,7 @@ _HEADER = 128
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """A version 1.0 .npy header padded to a fixed length, so that it can be written after the data are
-    counted."""
+    """A version 1.0 .npy header of fixed length, so that it can be written once the data are counted."""
     text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
     return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + text.ljust(_HEADER - 11) + b"\n"
 

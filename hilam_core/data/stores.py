@@ -99,8 +99,7 @@ class _Store(Mapping[str, dict[str, np.ndarray]]):
 
 
 class LatentStore(_Store):
-    """z^l per episode: `z` float32 [T, dz], and `valid`: the rows from a real pair; the rest repeat the last
-    one."""
+    """z^l per episode: `z` float32 [T, dz]; rows from `valid` on repeat the last one from a real pair."""
 
     kind = "latents"
     fields: ClassVar[dict[str, type]] = {"z": np.float32, "valid": np.int64}

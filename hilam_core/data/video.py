@@ -12,8 +12,7 @@ VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov")
 
 
 def read_video(path: str | Path) -> np.ndarray:
-    """All frames of a video as uint8 [T, H, W, 3], RGB. Raises DataError when it is missing, corrupt or
-    empty."""
+    """All frames as uint8 [T, H, W, 3], RGB. Raises DataError when the video is missing, corrupt or empty."""
     try:
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

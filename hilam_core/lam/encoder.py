@@ -29,8 +29,7 @@ class EncoderConfig:
 
 
 def to_input(images: Tensor | np.ndarray, size: int) -> Tensor:
-    """uint8 [B, H, W, 3] to float [B, 3, size, size] in [0, 1], averaging areas where the images are
-    larger."""
+    """uint8 [B, H, W, 3] to float [B, 3, size, size] in [0, 1]; larger images are averaged down."""
     if isinstance(images, np.ndarray):
         images = torch.from_numpy(np.array(images))  # a copy: memory maps are read-only
     x = images.permute(0, 3, 1, 2).contiguous().float().div_(255)
@@ -68,8 +67,7 @@ class ImageEncoder(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(silu(conv(x))), with an optional FiLM (scale, shift [B, C]) of the first convolution's
-    output."""
+    """x + conv(silu(conv(x))), the inner convolution's output optionally FiLMed (scale, shift [B, C])."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

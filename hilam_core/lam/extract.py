@@ -15,8 +15,10 @@ from hilam_core.lam.model import LatentActionModel
 def extract_latents(
     model: LatentActionModel, frames: np.ndarray, gap: int, batch_size: int = 64
 ) -> np.ndarray:
-    """z^l float32 [T, Z] of frames uint8 [T, H, W, 3]: row t is IDM(I_t, I_{t+gap}), the last `gap` rows
-    repeat the last valid one."""
+    """z^l float32 [T, Z] of frames uint8 [T, H, W, 3].
+
+    Row t is IDM(I_t, I_{t+gap}); the last `gap` rows repeat the last valid one.
+    """
     count = len(frames) - gap
     if count < 1:
         raise DataError(f"{len(frames)} frames are too few for latent actions {gap} frames apart")

@@ -14,8 +14,7 @@ from hilam_core.lam.model import LatentActionModel
 
 @torch.no_grad()
 def draw_predictions(path: str | Path, model: LatentActionModel, now: np.ndarray, future: np.ndarray) -> None:
-    """One column per pair (uint8 [B, H, W, 3]): the frame, the true future, the predicted future, their
-    difference."""
+    """One column per pair (uint8 [B, H, W, 3]): frame, true future, predicted future, their difference."""
     from matplotlib.figure import Figure
 
     device = next(model.parameters()).device

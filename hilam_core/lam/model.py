@@ -67,8 +67,7 @@ class InverseDynamics(nn.Module):
 
 
 class ForwardDynamics(nn.Module):
-    """The future frame from I_t and z^l: I_t moved by a predicted flow, painted anew under a predicted
-    mask."""
+    """The future frame from I_t and z^l: I_t moved by a flow, painted anew under a mask."""
 
     def __init__(self, config: LAMConfig) -> None:
         super().__init__()
@@ -102,8 +101,7 @@ class ForwardDynamics(nn.Module):
 
 
 def warp(images_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
-    """Each pixel fetched from where the flow points, in shares of half the image: (0, 0) is the image
-    itself."""
+    """Each pixel fetched from where the flow points (in half images); no flow gives the image itself."""
     height, width = images_BCHW.shape[-2:]
     y = torch.linspace(-1 + 1 / height, 1 - 1 / height, height, device=flow_B2HW.device)
     x = torch.linspace(-1 + 1 / width, 1 - 1 / width, width, device=flow_B2HW.device)

@@ -30,8 +30,7 @@ class FramePairs:
         return int(self.ends[-1])
 
     def pairs(self, indices: np.ndarray, gaps: np.ndarray) -> dict[str, np.ndarray]:
-        """`now` and `future`, uint8 [B, H, W, 3], for start indices in 0..len-1; gaps shrink at the end of a
-        clip."""
+        """`now` and `future`, uint8 [B, H, W, 3], of start indices 0..len-1; gaps shrink at a clip's end."""
         clips = np.searchsorted(self.ends, indices, side="right")
         now, future = [], []
         for i, c, k in zip(indices, clips, gaps, strict=True):

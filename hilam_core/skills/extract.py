@@ -10,8 +10,7 @@ from hilam_core.skills.hnet import SkillModel, to_frame_rate
 
 @torch.no_grad()
 def extract_skills(model: SkillModel, z_TZ: np.ndarray, valid: int) -> dict[str, np.ndarray]:
-    """b, p, z, segment of each stage (see SkillStore) for z^l [T, Z]; steps from `valid` on continue the last
-    segment."""
+    """The fields of SkillStore for z^l [T, Z]; steps from `valid` on continue the last segment."""
     device = next(model.parameters()).device
     _, routes = model(torch.from_numpy(z_TZ[None, :valid]).to(device))
     tail = len(z_TZ) - valid

@@ -1,8 +1,7 @@
 """The skill model: a two-stage H-Net over latent actions, causal throughout.
 
-    z^l_1..t -> stage 1 (encoder, router, [stage 2 (encoder, router, [main], dechunk, decoder)], dechunk,
-    decoder)
-             -> prediction of z^l_{t+1}
+    z^l -> stage 1 (encoder, router, [stage 2 (encoder, router, [main], dechunk, decoder)], dechunk, decoder)
+        -> prediction of z^l_{t+1}
 
 The sequence blocks are LSTMs where H-Net has Mamba-2 (and a fast CPU kernel exists for them): both carry a
 fixed-size state, so that the model runs one step at a time on a robot; `step` gives what `forward` gives.
@@ -43,11 +42,9 @@ class SkillConfig:
     threshold: float = 0.5
     """A boundary where p is at least this."""
     min_change: float = 0.05
-    """Relative change of features below which boundary probabilities fade (see Router); 0 is H-Net as
-    published."""
+    """Relative change of features below which boundary probabilities fade; 0 is H-Net as published."""
     residual_dropout: float = 0.5
-    """Share of training sequences whose frame-rate residual is dropped, so that chunk vectors must carry the
-    plan."""
+    """Share of training sequences without the frame-rate residual: there chunk vectors must do."""
 
     def __post_init__(self) -> None:
         if not self.chunk_lengths or min(self.chunk_lengths) <= 1:
@@ -61,8 +58,7 @@ BlockState = tuple[Tensor, Tensor] | None
 
 @dataclass
 class Route:
-    """What a stage decided: p [B, T], b bool [B, T], zbar [B, T, D] on its own time axis, and that axis'
-    mask."""
+    """What a stage decided: p [B, T], b bool [B, T], zbar [B, T, D] and mask, on its own time axis."""
 
     p: Tensor
     b: Tensor
@@ -72,8 +68,7 @@ class Route:
 
 @dataclass
 class State:
-    """What one stage (or the innermost network) remembers between steps: a fixed-size state however long it
-    runs."""
+    """What a stage (or the innermost network) remembers between steps; its size is fixed."""
 
     blocks: list[BlockState] = field(default_factory=list)
     before: Tensor | None = None
@@ -191,8 +186,7 @@ class SkillModel(nn.Module):
         self.head = nn.Linear(config.width, config.latent_dim)
 
     def forward(self, z_BTZ: Tensor, mask_BT: Tensor | None = None) -> tuple[Tensor, list[Route]]:
-        """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding goes at the
-        end."""
+        """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding at the end."""
         mask = (
             torch.ones(z_BTZ.shape[:2], dtype=torch.bool, device=z_BTZ.device) if mask_BT is None else mask_BT
         )
@@ -218,8 +212,7 @@ class Skills:
 
 
 def to_frame_rate(routes: list[Route]) -> list[Skills]:
-    """Stages on their own, ever shorter, time axes to the frame axis: zbar^s_t = z^s_{k^s_t}, k^s =
-    cumsum(bbar^s)."""
+    """From each stage's own time axis to frames: zbar^s_t = z^s_{k^s_t}, k^s = cumsum(bbar^s)."""
     skills: list[Skills] = []
     outer: list[Tensor] = []
     for route in routes:

@@ -33,7 +33,7 @@ class LossConfig:
 
 
 def ratio_loss(p: Tensor, b: Tensor, mask: Tensor, target: float) -> Tensor:
-    """N/(N-1) ((N-1) F G + (1-F)(1-G)) with F = mean(b), G = mean(p) over the mask, N = target: 1 at F = G =
+    """N/(N-1) ((N-1) F G + (1-F)(1-G)), F = mean(b), G = mean(p) over the mask, N = target; 1 at F = G =
     1/N."""
     count = mask.sum()
     fraction, mean = (b & mask).sum() / count, (p * mask).sum() / count
@@ -60,8 +60,7 @@ class SkillBatches:
     def batch(
         self, indices: Sequence[int], rng: np.random.Generator, rec_frames: int
     ) -> dict[str, np.ndarray]:
-        """z [B, T, Z], mask [B, T]; rows, times of predictions to decode, and frames now, future [R, H, W,
-        3]."""
+        """z [B, T, Z], mask [B, T]; of R predictions to decode row, time, and frames now, future."""
         longest = max(len(self.z[i]) for i in indices)
         z = np.zeros((len(indices), longest, self.z[0].shape[1]), np.float32)
         mask = np.zeros((len(indices), longest), bool)
@@ -102,8 +101,7 @@ def skill_loss(
 
 
 def reconstruction_loss(lam: LatentActionModel, batch: dict[str, Tensor], z: Tensor, gain: float) -> Tensor:
-    """Motion-weighted l1 between the frame the frozen FDM decodes from predicted z^l [R, Z] and the true
-    frame."""
+    """Motion-weighted l1 of the frames that the frozen FDM decodes from predicted z^l [R, Z]."""
     with torch.no_grad():
         now, future = (to_input(batch[k], lam.config.image_size) for k in ("now", "future"))
         features = lam.encoder(now)

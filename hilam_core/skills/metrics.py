@@ -23,8 +23,7 @@ def matches(predicted: Sequence[int], true: Sequence[int], tolerance: int) -> in
 
 
 def boundary_scores(pairs: Sequence[Pair], tolerance: int) -> dict[str, float]:
-    """Precision, recall and F1 over episodes of (predicted, true) boundary times; the start of an episode is
-    no boundary."""
+    """Precision, recall and F1 over all episodes of (predicted, true) boundary times."""
     found = sum(matches(p, t, tolerance) for p, t in pairs)
     n_predicted, n_true = sum(len(p) for p, _ in pairs), sum(len(t) for _, t in pairs)
     precision, recall = found / max(n_predicted, 1), found / max(n_true, 1)

@@ -72,8 +72,7 @@ def spread(values_BJD: Tensor, b_BT: Tensor) -> Tensor:
 
 
 def confidence(p: Tensor, b: Tensor) -> Tensor:
-    """Straight-through confidence: 1 in the forward pass, the gradient of c = p at a boundary, 1 - p
-    elsewhere."""
+    """Straight-through confidence: forward 1, backward that of c = p at a boundary, 1 - p elsewhere."""
     c = torch.where(b, p, 1 - p)
     return c + (1 - c).detach()
 

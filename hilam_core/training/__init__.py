@@ -1,5 +1,4 @@
-"""Configuration, the one training loop, checkpoint cards, and what every program in `training/` starts
-with."""
+"""The one training loop, checkpoint cards, and what every program in `training/` starts with."""
 
 from hilam_core.checkpoint import (
     CheckpointError,

@@ -56,8 +56,7 @@ def config_dict(config: Any) -> dict[str, Any]:
 
 
 def config_from(cls: type[Config], values: Mapping[str, Any], source: str | Path) -> Config:
-    """A flat dataclass from the dictionary in the card of `source`; CheckpointError on names it does not
-    have."""
+    """A flat dataclass from a dictionary in the card of `source`; CheckpointError on unknown names."""
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(values.keys() - fields.keys())
     if unknown:

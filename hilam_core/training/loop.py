@@ -53,8 +53,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     """Largest gradient norm; 0 leaves gradients alone."""
     ema_decay: float = 0.0
-    """Decay of the moving average of the weights that is evaluated and saved; 0 uses the weights
-    themselves."""
+    """Decay of the moving average of the weights that is evaluated and saved; 0 averages nothing."""
     bf16: bool = False
     """Autocast to bfloat16: twice as fast where the CPU or GPU has it."""
     seed: int = 0
@@ -250,8 +249,7 @@ class _Run:
 
 
 class _Objective(nn.Module):
-    """Model and loss as one module, so that DDP sees a single forward pass whatever the loss calls on the
-    model."""
+    """Model and loss as one module: DDP sees a single forward pass whatever the loss calls on the model."""
 
     def __init__(self, model: nn.Module, loss_fn: Callable) -> None:
         super().__init__()

@@ -12,8 +12,7 @@ from hilam_core.errors import HilamError
 
 
 def run_program(main: Callable[[Any], None], config_type: type, *more_errors: type[Exception]) -> None:
-    """Parse the command line into `config_type` and call `main`; user-facing errors become one line and exit
-    code 1."""
+    """Parse the command line into `config_type`, call `main`; user errors become one line and exit 1."""
     if not dataclasses.is_dataclass(config_type):
         raise TypeError(f"{config_type} is not a dataclass")
     user_errors: tuple[type[Exception], ...] = (HilamError, CheckpointError, *more_errors)

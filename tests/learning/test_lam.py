@@ -17,6 +17,7 @@ from hilam_core.lam import (
 )
 from hilam_core.lam.extract import action_probe, extract_latents
 from hilam_core.lam.figures import draw_predictions
+from hilam_core.lam.model import warp
 from hilam_core.lam.training import motion_weight
 from hilam_core.training import TrainConfig, make_card, save_checkpoint, train
 
@@ -123,3 +124,11 @@ def test_checkpoint_round_trip_and_picture(trained, clips, tmp_path):
 def test_bad_sizes_are_refused():
     with pytest.raises(ConfigError, match="image_size must be a multiple of 16 from 32 on, got 100"):
         LAMConfig(image_size=100)
+
+
+def test_warp_moves_the_image_by_the_flow():
+    images = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(warp(images, torch.zeros(1, 2, 8, 8)), images, atol=1e-5, rtol=0)
+    flow = torch.zeros(1, 2, 8, 8)
+    flow[:, 0] = 2 / 8  # one pixel: x counts in half images
+    torch.testing.assert_close(warp(images, flow)[..., :-1], images[..., 1:], atol=1e-5, rtol=0)
