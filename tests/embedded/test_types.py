@@ -222,3 +222,18 @@ def test_the_raw_dds_type_is_what_the_library_makes_of_it():
     raw.__idl__.populate()
     raw.__idl__.fill_type_data()
     assert {name: getattr(raw.__idl__, name) for name in dds._RAW_TYPE} == dds._RAW_TYPE
+
+
+def test_no_type_information_goes_on_the_wire(ros_env):
+    """Fast DDS 3 would compare it with its own."""
+    from cyclonedds.builtin import BuiltinDataReader, BuiltinTopicDcpsPublication
+    from cyclonedds.domain import DomainParticipant
+    from embedded_dds import dds
+
+    domain = int(ros_env["ROS_DOMAIN_ID"])
+    participant = dds.Participant(domain)
+    participant.writer("rt/x", "std_msgs::msg::dds_::String_", dds.Qos())
+    participant.writer("rt/y", "std_msgs::msg::dds_::String_", dds.Qos())
+    found = BuiltinDataReader(DomainParticipant(domain), BuiltinTopicDcpsPublication).read(10)
+    assert {(end.topic_name, end.type_id) for end in found} >= {("rt/x", None), ("rt/y", None)}
+    participant.close()

@@ -286,23 +286,21 @@ _patched_operations: dict[int, Any] = {}
 
 
 def _hide_type_information(topic: int) -> None:
-    """ROS 2 peers match types by name and hash; the XTypes description of the raw struct must not go on the
-    wire.
+    """Keeps the XTypes description of the raw struct off the wire: ROS 2 peers match types by name and hash.
 
-    The type's operations (14 function pointers, numbers 8 to 10 give type id, map and information) are
+    The type's operations (14 function pointers; 0 marks the layout, 8 to 10 give type id, map, information) are
     replaced by a copy without these three; Cyclone takes null as `no type information`."""
     sertype = ct.c_void_p()
     _checked(_lib.dds_get_entity_sertype(topic, ct.byref(sertype)), "get a topic's type")
     slot = ct.cast(sertype, ct.POINTER(ct.c_void_p))
-    original = slot[0]
-    if original in {ct.addressof(copy) for copy in _patched_operations.values()}:
-        return
-    if original not in _patched_operations:
-        copy = (ct.c_void_p * 14).from_buffer_copy((ct.c_char * 112).from_address(original))
-        for index in (8, 9, 10):
-            copy[index] = None
-        _patched_operations[original] = copy
-    slot[0] = ct.addressof(_patched_operations[original])
+    original = ct.cast(slot[0], ct.POINTER(ct.c_void_p))
+    if original[0] != ct.cast(_lib.ddsi_sertype_v0, ct.c_void_p).value or not original[8]:
+        return  # another layout, or patched already
+    if slot[0] not in _patched_operations:
+        copy = (ct.c_void_p * 14)(*original[:14])
+        copy[8] = copy[9] = copy[10] = None
+        _patched_operations[slot[0]] = copy
+    slot[0] = ct.addressof(_patched_operations[slot[0]])
 
 
 class Participant:
