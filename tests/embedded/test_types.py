@@ -234,6 +234,7 @@ def test_no_type_information_goes_on_the_wire(ros_env):
     participant = dds.Participant(domain)
     participant.writer("rt/x", "std_msgs::msg::dds_::String_", dds.Qos())
     participant.writer("rt/y", "std_msgs::msg::dds_::String_", dds.Qos())
-    found = BuiltinDataReader(DomainParticipant(domain), BuiltinTopicDcpsPublication).read(10)
+    observer = DomainParticipant(domain)
+    found = BuiltinDataReader(observer, BuiltinTopicDcpsPublication).read(10)
     assert {(end.topic_name, end.type_id) for end in found} >= {("rt/x", None), ("rt/y", None)}
     participant.close()

@@ -288,7 +288,7 @@ _patched_operations: dict[int, Any] = {}
 def _hide_type_information(topic: int) -> None:
     """Keeps the XTypes description of the raw struct off the wire: ROS 2 peers match types by name and hash.
 
-    The type's operations (14 function pointers; 0 marks the layout, 8 to 10 give type id, map, information) are
+    The type's operations (14 pointers; 0 marks the layout, 8 to 10 give type id, map and information) are
     replaced by a copy without these three; Cyclone takes null as `no type information`."""
     sertype = ct.c_void_p()
     _checked(_lib.dds_get_entity_sertype(topic, ct.byref(sertype)), "get a topic's type")
