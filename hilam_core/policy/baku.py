@@ -27,7 +27,9 @@ class BakuConfig:
     """none at all makes a blind policy"""
     patches: tuple[int, ...] = (8, 4)
     """side of the compact encoder's patches for each camera, pixels: finest where objects look largest"""
-    proprio_dim: int = 8
+    proprio_dim: int = 0
+    """8 to read proprioception, as the blind policy must. A seeing one imitates better with it, acts worse:
+    where the arm is gives away where the demonstrator was going, and the policy stops looking"""
     language_dim: int = 384
     """0: no language token (and no language in FiLM)"""
     skill_dim: int = 0
@@ -37,14 +39,13 @@ class BakuConfig:
     boundary: bool = False
     """also predict the probability that a new skill begins (pi^h)"""
     waypoint: bool = False
-    """also predict where the gripper next opens or closes: an auxiliary loss that teaches localisation"""
+    """also predict how far the gripper is from where it next opens or closes: an auxiliary loss that teaches
+    localisation"""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     width: int = 128
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1
-    proprio_dropout: float = 0.3
-    """share of training samples whose proprioception is hidden, so that the policy has to look"""
 
 
 def published(config: BakuConfig) -> BakuConfig:
@@ -110,10 +111,11 @@ class Baku(nn.Module):
         self.image_tokens = nn.ModuleDict(
             {name: nn.Linear(2 * config.encoder.keypoints, width) for name in config.cameras}
         )
-        self.proprio_token = _mlp(config.proprio_dim, width, width)
+        self.proprio_token = _mlp(config.proprio_dim, width, width) if config.proprio_dim else None
         self.language_token = _mlp(config.language_dim, width, width) if config.language_dim else None
         self.skill_token = _mlp(config.skill_dim, width, width) if config.skill_dim else None
-        tokens = len(config.cameras) + 2 + bool(config.language_dim) + bool(config.skill_dim)
+        inputs = (config.language_dim, config.skill_dim, config.proprio_dim)
+        tokens = len(config.cameras) + sum(map(bool, inputs)) + 1
         self.positions = nn.Parameter(
             torch.randn(tokens, width) * 0.02
         )  # the last is the action token itself
@@ -147,9 +149,6 @@ class Baku(nn.Module):
         """Images uint8 [B, S, S, 3] per camera, proprio [B, 8], language [B, 384], skill [B, D] ->
         `BakuOutput`."""
         batch = proprio.shape[0]
-        proprio = (proprio - self.proprio_mean) / self.proprio_std
-        if self.training and self.config.proprio_dropout and self.config.cameras:
-            proprio = proprio * (torch.rand(batch, 1, device=proprio.device) >= self.config.proprio_dropout)
         conditions, tokens = [], []
         if self.language_token is not None:
             assert language is not None, "this policy reads language"
@@ -163,7 +162,9 @@ class Baku(nn.Module):
         tokens += [
             self.image_tokens[name](self.encoders[name](images[name], condition)) for name in self.encoders
         ]
-        tokens += [self.proprio_token(proprio), proprio.new_zeros(batch, self.config.width)]
+        if self.proprio_token is not None:
+            tokens.append(self.proprio_token((proprio - self.proprio_mean) / self.proprio_std))
+        tokens.append(proprio.new_zeros(batch, self.config.width))
         x_BND = torch.stack([token.float() for token in tokens], 1) + self.positions
         x_BD = self.norm(self.trunk(x_BND)[:, -1])
         chunk = self.head(x_BD).float().unflatten(1, (self.config.chunk, -1))

@@ -51,8 +51,8 @@ class PolicyFrames:
         return len(self.first)
 
     def waypoints(self) -> np.ndarray:
-        """Where the gripper next starts to open or close, float32 [N, 3] m: hindsight, from proprioception
-        alone."""
+        """How far it is to where the gripper next starts to open or close, float32 [N, 3] m: hindsight, from
+        proprioception alone."""
         return np.concatenate([_next_gripper_event(e.ee_pos, e.gripper_qpos) for e in self.episodes])
 
     def chunk_rows(self, rows: np.ndarray, length: int) -> np.ndarray:
@@ -103,7 +103,8 @@ def _next_gripper_event(
     moving = np.abs(np.diff(opening, append=opening[-1])) > threshold_m
     starts = np.flatnonzero(moving & ~np.concatenate([[False], moving[:-1]]))
     events = np.append(starts, len(ee_pos) - 1)
-    return ee_pos[events[np.searchsorted(events, np.arange(len(ee_pos)))]].astype(np.float32)
+    next_event = events[np.searchsorted(events, np.arange(len(ee_pos)))]
+    return (ee_pos[next_event] - ee_pos).astype(np.float32)
 
 
 def statistics(values: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -114,9 +115,10 @@ def statistics(values: np.ndarray) -> tuple[Tensor, Tensor]:
 
 def set_input_statistics(level: Baku, frames: PolicyFrames) -> None:
     """Normalise what a level reads by the data it will train on."""
-    mean, std = statistics(frames.proprio)
-    level.proprio_mean.copy_(mean)
-    level.proprio_std.copy_(std)
+    if level.config.proprio_dim:
+        mean, std = statistics(frames.proprio)
+        level.proprio_mean.copy_(mean)
+        level.proprio_std.copy_(std)
     if (
         level.config.language_dim
     ):  # similar sentences have similar embeddings: what differs between them matters
@@ -151,8 +153,7 @@ def level_loss(
         boundary = F.binary_cross_entropy_with_logits(output.boundary_logit, batch[f"{prefix}boundary"])
         loss, terms[f"{prefix}boundary"] = loss + 0.1 * boundary, boundary
     if output.waypoint is not None:
-        target = (batch["waypoint"] - level.proprio_mean[:3]) / WAYPOINT_SCALE_M
-        waypoint = F.l1_loss(output.waypoint, target)
+        waypoint = F.l1_loss(output.waypoint, batch["waypoint"] / WAYPOINT_SCALE_M)
         loss, terms[f"{prefix}waypoint_m"] = loss + waypoint, waypoint.detach() * WAYPOINT_SCALE_M
     return loss, terms
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hilam_core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from hilam_core.observation import ObservationSpec
+from hilam_core.observation import PROPRIO_DIM, ObservationSpec
 from hilam_core.policy.baku import Baku, BakuConfig, published
 from hilam_core.policy.vision import EncoderConfig
 
@@ -38,7 +38,7 @@ class PolicyConfig:
     @staticmethod
     def blind(**kwargs: Any) -> PolicyConfig:
         """Flat BAKU without images: what proprioception and language alone can do."""
-        return PolicyConfig(low=BakuConfig(cameras=()), **kwargs)
+        return PolicyConfig(low=BakuConfig(cameras=(), proprio_dim=PROPRIO_DIM), **kwargs)
 
     @staticmethod
     def hierarchical(
@@ -91,7 +91,7 @@ class Policy(nn.Module):
     def spec(self) -> ObservationSpec:
         """What this policy must be shown."""
         low = self._config.low
-        return ObservationSpec(low.cameras, self._config.image_size, low.proprio_dim)
+        return ObservationSpec(low.cameras, self._config.image_size)
 
     @property
     def plan_period(self) -> int:

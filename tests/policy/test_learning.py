@@ -150,5 +150,5 @@ def test_waypoints_are_where_the_gripper_next_moves(demonstrations):
     moved = type(episode)(**{**vars(episode), "gripper_qpos": np.stack([opening, -opening], 1)})
     frames.episodes = [moved]
     waypoints = frames.waypoints()
-    np.testing.assert_allclose(waypoints[:20], np.tile(episode.ee_pos[19], (20, 1)), atol=1e-6)
-    np.testing.assert_allclose(waypoints[20:], np.tile(episode.ee_pos[-1], (len(episode) - 20, 1)), atol=1e-6)
+    np.testing.assert_allclose(waypoints[:20], episode.ee_pos[19] - episode.ee_pos[:20], atol=1e-6)
+    np.testing.assert_allclose(waypoints[20:], episode.ee_pos[-1] - episode.ee_pos[20:], atol=1e-6)
