@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import weakref
 from typing import Any
 
 import mujoco
@@ -30,6 +32,14 @@ def _gl_context(size: int) -> Any:
     return context
 
 
+_OPEN: weakref.WeakSet[Renderer] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for renderer in list(_OPEN):
+        renderer.close()
+
+
 class Renderer:
     """Draws the visual geoms of a model, size x size pixels.
 
@@ -37,7 +47,7 @@ class Renderer:
     """
 
     def __init__(self, model: mujoco.MjModel, size: int) -> None:
-        self._gl = _gl_context(size)
+        self._gl: Any = _gl_context(size)
         self._model = model
         self._size = size
         model.vis.global_.offwidth = size
@@ -52,6 +62,10 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._perturb = mujoco.MjvPerturb()
         self._viewport = mujoco.MjrRect(0, 0, size, size)
+        # mujoco ends EGL at exit, in an order that makes contexts still open complain: close them before.
+        if not _OPEN:
+            atexit.register(_close_all)
+        _OPEN.add(self)
 
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
         """The view of `camera`, uint8 RGB [size, size, 3], upright."""
@@ -73,6 +87,7 @@ class Renderer:
 
     def close(self) -> None:
         """Free the GL context; the renderer is of no use afterwards."""
+        _OPEN.discard(self)
         if self._gl is not None:
             self._gl.make_current()
             self._context.free()

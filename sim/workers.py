@@ -77,7 +77,7 @@ class _Worker:
             self.process.join(timeout=2.0)
         if self.process.is_alive():
             self.process.kill()
-            self.process.join()
+            self.process.join(timeout=2.0)
 
 
 class WorkerPool:

@@ -161,9 +161,16 @@ def test_it_asks_nothing_and_writes_only_to_its_cache(tmp_path):
     home.mkdir()
     log = Path("/tmp/robosuite.log")
     before = log.stat().st_mtime if log.exists() else None
-    code = "from hilam_sim import LiberoEnv; LiberoEnv(render=False, assets='builtin').reset()"
+    code = "from hilam_sim import LiberoEnv; LiberoEnv(image_size=32, assets='builtin').reset()"
     environment = {**os.environ, "HOME": str(home), "HILAM_CACHE": str(cache)}
-    for name in ("LIBERO_CONFIG_PATH", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+    moved = (
+        "LIBERO_CONFIG_PATH",
+        "MESA_SHADER_CACHE_DIR",
+        "MPLCONFIGDIR",
+        "NUMBA_CACHE_DIR",
+        "XDG_CACHE_HOME",
+    )
+    for name in moved:
         environment.pop(name, None)
     done = subprocess.run(
         [sys.executable, "-B", "-c", code],
