@@ -53,6 +53,7 @@ def save_checkpoint(
     save_file(
         {name: value.detach().cpu().contiguous().clone() for name, value in model_state.items()}, partial
     )
+    partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, weights)
     card = {"format": FORMAT, **card, "weights_sha256": file_hash(weights)}
     write_json(folder / CARD, card)
