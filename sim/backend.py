@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import types
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,6 @@ from typing import Any
 from hilam_sim.assets import cache_folder
 from hilam_sim.errors import SimError
 
-_GL_LIBRARIES = {
-    "egl": ("libEGL.so.1", "libEGL.so"),
-    "osmesa": ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so"),
-}
 GL_HINT = "install one with: apt-get install libegl1 libgl1-mesa-dri (or libosmesa6)"
 
 
@@ -51,12 +48,27 @@ def libero_root() -> Path:
     raise SimError("LIBERO is not installed: run tools/setup.sh (or pip install --no-deps hf-libero==0.1.4)")
 
 
-def _loadable(library: str) -> bool:
+def _has_osmesa() -> bool:
+    for library in ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so"):
+        with suppress(OSError):
+            ctypes.CDLL(library)
+            return True
+    return False
+
+
+def _has_egl() -> bool:
+    """Whether EGL's library is there and finds a device: without a driver package it finds none."""
     try:
-        ctypes.CDLL(library)
+        egl = ctypes.CDLL("libEGL.so.1")
     except OSError:
         return False
-    return True
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    if not address:
+        return False
+    signature = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int))
+    count = ctypes.c_int(0)
+    return bool(signature(address)(0, None, ctypes.byref(count))) and count.value > 0
 
 
 def select_gl() -> str | None:
@@ -68,11 +80,8 @@ def select_gl() -> str | None:
     os.environ.setdefault("MESA_SHADER_CACHE_DISABLE", "true")
     chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
     if not chosen:
-        for name, libraries in _GL_LIBRARIES.items():
-            if any(_loadable(library) for library in libraries):
-                chosen = name
-                break
-        else:
+        chosen = "egl" if _has_egl() else "osmesa" if _has_osmesa() else ""
+        if not chosen:
             return None
         os.environ["MUJOCO_GL"] = chosen
     if chosen == "egl":
