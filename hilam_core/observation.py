@@ -1,5 +1,4 @@
-"""From a camera and an arm to what a policy reads: the one preprocessing of training, evaluation and
-robot."""
+"""From cameras and an arm to what a policy reads: one preprocessing for training, evaluation and robot."""
 
 from __future__ import annotations
 
@@ -62,9 +61,8 @@ def proprioception(ee_pos: np.ndarray, ee_quat: np.ndarray, gripper_qpos: np.nda
     """Proprioceptive vector float32 [..., 8]: position (m), rotation vector from straight down (rad), two
     fingers (m).
 
-    Args are [..., 3] m, [..., 4] xyzw and [..., 2] m. Measuring rotation from the downward pose keeps it
-    near zero, where a
-    raw axis-angle would jump between pi and -pi.
+    Args are [..., 3] m, [..., 4] xyzw and [..., 2] m. Measuring rotation from the downward pose keeps it near
+    zero, where a raw axis-angle would jump between pi and -pi.
     """
     position, quaternion, fingers = (np.asarray(a, np.float64) for a in (ee_pos, ee_quat, gripper_qpos))
     x, y, z, w = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
@@ -78,8 +76,8 @@ def proprioception(ee_pos: np.ndarray, ee_quat: np.ndarray, gripper_qpos: np.nda
 
 
 def prepare_image(image: np.ndarray, size: int) -> np.ndarray:
-    """Crop to the central square and resize an RGB uint8 [H, W, 3] image to [size, size, 3]; the identity
-    at that size."""
+    """Crop to the central square and resize an RGB uint8 [H, W, 3] image to [size, size, 3]; the identity at
+    that size."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ObservationError(

@@ -4,10 +4,9 @@
     python training/evaluate.py checkpoints/libero_object --placement scattered --episodes 20 --videos
     runs/videos
 
-Writes one JSON file: every episode with seed, success and steps, success rates with 95% Wilson intervals,
-the checkpoint's
-hash and the command. The file is rewritten atomically as episodes end; the same command continues an
-interrupted one.
+Writes one JSON file: every episode with seed, success and steps, success rates with 95% Wilson intervals, the
+checkpoint's hash and the command. The file is rewritten atomically as episodes end; the same command
+continues an interrupted one.
 """
 
 import json

@@ -4,9 +4,9 @@
     python training/finetune_policy.py --out runs/flat                                  # flat BAKU
     python training/finetune_policy.py --blind --out runs/blind                         # no images
 
-pi^h is frozen; pi^l's head moves from latent to robot actions, and pi^l is trained with the skills that
-pi^h predicts,
-up to one planning period old, as it will see them on the robot. Ctrl-C saves; the same command continues.
+pi^h is frozen; pi^l's head moves from latent to robot actions, and pi^l is trained with the skills that pi^h
+predicts, up to one planning period old, as it will see them on the robot. Ctrl-C saves; the same command
+continues.
 """
 
 import os

@@ -3,12 +3,9 @@
     python training/pretrain_policy.py --data data/libero_object --out runs/pretrain
 
 pi^h(z^h_t | o_t, l) regresses the skill zbar^s_t and where segments begin; pi^l(z^l | o_t, zbar^s_t)
-regresses chunks of
-latent actions. Reads demonstrations, latents.h5 and skills.h5; writes a policy checkpoint that
-finetune_policy takes to
-robot actions. With --no-hierarchical, flat BAKU is pretrained on latent actions instead. Ctrl-C saves; the
-same command
-continues.
+regresses chunks of latent actions. Reads demonstrations, latents.h5 and skills.h5; writes a policy checkpoint
+that finetune_policy takes to robot actions. With --no-hierarchical, flat BAKU is pretrained on latent actions
+instead. Ctrl-C saves; the same command continues.
 """
 
 import os

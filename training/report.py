@@ -2,9 +2,8 @@
 
     python training/report.py runs/eval --out runs/report
 
-Reads every result of evaluate.py below the given paths; writes results.md (one row a policy and protocol,
-and one table a
-task) and results.png.
+Reads every result of evaluate.py below the given paths; writes results.md (one row a policy and protocol, and
+one table a task) and results.png.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""BAKU (arXiv 2406.07539): image, proprioception, language and skill tokens through a small GPT to a chunk
-of outputs.
+"""BAKU (arXiv 2406.07539): image, proprioception, language and skill tokens through a small GPT to a chunk of
+outputs.
 
 One class for every policy here: flat BAKU, a blind one (no cameras), pi^h (chunk of one skill, with a
-boundary head) and
-pi^l (a skill token) differ in `BakuConfig` alone. Axes: B batch, N tokens, D width, L chunk length, A output.
+boundary head) and pi^l (a skill token) differ in `BakuConfig` alone. Axes: B batch, N tokens, D width, L
+chunk length, A output.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _mlp(d_in: int, hidden: int, d_out: int) -> nn.Sequential:
 
 
 class Baku(nn.Module):
-    """One policy level. Inputs are raw (uint8 images, metres and radians); the statistics it normalises
-    with are buffers."""
+    """One policy level. Inputs are raw (uint8 images, metres and radians); the statistics it normalises with
+    are buffers."""
 
     proprio_mean: Tensor
     proprio_std: Tensor

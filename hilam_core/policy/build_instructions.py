@@ -1,9 +1,8 @@
 """Make the table of LIBERO's 130 instructions: `python -m hilam_core.policy.build_instructions`.
 
 Needs the LIBERO package (its BDDL files are the source) and the `language` extra (MiniLM). Each task's
-embedding is that of the
-instruction its file name spells, which is what evaluations show a policy; the wording inside the file is an
-alias of it.
+embedding is that of the instruction its file name spells, which is what evaluations show a policy; the
+wording inside the file is an alias of it.
 """
 
 from __future__ import annotations

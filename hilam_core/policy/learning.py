@@ -28,8 +28,7 @@ Batch = dict[str, Any]
 
 
 class PolicyFrames:
-    """All frames of some episodes as what a policy reads: images, proprioception [N, 8], language [N,
-    384]."""
+    """All frames of some episodes as policies read them: images, proprioception [N, 8], language [N, D]."""
 
     def __init__(self, episodes: Sequence[Episode], spec: ObservationSpec):
         if not episodes:
@@ -84,8 +83,7 @@ class PolicyFrames:
 
 
 def shift_into(out: np.ndarray, image: np.ndarray, dy: int, dx: int) -> None:
-    """Write `image` moved down by dy and right by dx pixels into `out`; the edge pixels fill what opens
-    up."""
+    """Write `image` moved down by dy and right by dx pixels into `out`; edge pixels fill what opens up."""
     height, width = image.shape[:2]
     top, bottom = max(dy, 0), height + min(dy, 0)
     left, right = max(dx, 0), width + min(dx, 0)

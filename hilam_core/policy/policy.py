@@ -51,8 +51,7 @@ class PolicyConfig:
         """HiLAM: `output_dim` is that of z^l in pretraining and of the robot's actions after it.
 
         `low_language` also shows pi^l the instruction: z^h comes from motion alone, so that otherwise the
-        target's identity
-        would have to pass through a regressed vector.
+        target's identity would have to pass through a regressed vector.
         """
         base = base or BakuConfig()
         high = replace(base, output_dim=skill_dim, chunk=1, boundary=True, waypoint=False)

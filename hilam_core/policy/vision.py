@@ -1,8 +1,7 @@
 """Image encoders with FiLM conditioning and spatial softmax: one image to the coordinates of K keypoints.
 
 Axes in names: B batch, H height, W width, C channels, K keypoints. Activations stay channels-last: on a CPU
-that
-is what the bfloat16 convolutions are fast in.
+that is what the bfloat16 convolutions are fast in.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """`compact` trains on a CPU core (patch stem, then 3x3 convolutions); `resnet18` is the published
-    size."""
+    """`compact` (patch stem, 3x3 convolutions) trains on a CPU core; `resnet18` is the published size."""
 
     kind: str = "compact"
     patch: int = 4

@@ -1,5 +1,5 @@
-"""What a robot runs: preprocessing, the skill planner (pi^h), the action executor (pi^l). Imports no
-training code."""
+"""What a robot runs: preprocessing, the skill planner (pi^h), the action executor (pi^l). Imports no training
+code."""
 
 from hilam_core.checkpoint import CheckpointError
 from hilam_core.observation import (

@@ -1,8 +1,7 @@
 """The loop a robot runs: plan a skill now and then, act every control step.
 
 Step n uses the skill planned from the observation of step floor(n / plan_period) * plan_period, in one
-process and across
-processes alike, so that both give the same actions.
+process and across processes alike, so that both give the same actions.
 """
 
 from __future__ import annotations
