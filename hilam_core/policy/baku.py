@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hilam_core.errors import ConfigError
 from hilam_core.policy.vision import EncoderConfig, ImageEncoder
 
 
@@ -46,6 +47,10 @@ class BakuConfig:
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if len(self.cameras) > len(self.patches):
+            raise ConfigError(f"patches needs a number for each camera of {self.cameras}, got {self.patches}")
 
 
 def published(config: BakuConfig) -> BakuConfig:
@@ -116,9 +121,7 @@ class Baku(nn.Module):
         self.skill_token = _mlp(config.skill_dim, width, width) if config.skill_dim else None
         inputs = (config.language_dim, config.skill_dim, config.proprio_dim)
         tokens = len(config.cameras) + sum(map(bool, inputs)) + 1
-        self.positions = nn.Parameter(
-            torch.randn(tokens, width) * 0.02
-        )  # the last is the action token itself
+        self.positions = nn.Parameter(torch.randn(tokens, width) * 0.02)  # the last one is the action token
         self.trunk = nn.Sequential(
             *(Block(width, config.heads, config.dropout) for _ in range(config.layers))
         )
