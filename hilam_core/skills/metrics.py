@@ -31,6 +31,18 @@ def boundary_scores(pairs: Sequence[Pair], tolerance: int) -> dict[str, float]:
     return {"precision": precision, "recall": recall, "f1": f1}
 
 
+def recall_by_phase(
+    pairs: Mapping[str, Pair], phases: Mapping[str, Sequence[str]], tolerance: int
+) -> dict[str, float]:
+    """For each phase, the share of its beginnings that have a predicted boundary within `tolerance` steps."""
+    found: dict[str, list[bool]] = {}
+    for key, (predicted, true) in pairs.items():
+        for t in true:
+            near = any(abs(p - t) <= tolerance for p in predicted)
+            found.setdefault(phases[key][t], []).append(near)
+    return {f"recall_{phase}": float(np.mean(hits)) for phase, hits in found.items()}
+
+
 def phase_boundaries(phases: Sequence[str]) -> list[int]:
     """Steps at which the phase differs from the step before."""
     return [t for t in range(1, len(phases)) if phases[t] != phases[t - 1]]
@@ -68,6 +80,7 @@ def segmentation_report(
     lengths = np.concatenate([segment_lengths(skills[key][f"segment{stage}"]) for key in phases])
     return {
         **{f"{name}{metric}": value for name, row in scores.items() for metric, value in row.items()},
+        **recall_by_phase(dict(zip(phases, ours, strict=True)), phases, tolerance),
         "segment_frames_mean": float(lengths.mean()),
         "segment_frames_10": float(np.percentile(lengths, 10)),
         "segment_frames_90": float(np.percentile(lengths, 90)),

@@ -218,6 +218,7 @@ def test_scores_and_baselines():
     skills = {"e/demo_0": {"b2": b, "segment2": np.cumsum(b)}}
     report = segmentation_report(skills, {"e/demo_0": phases}, tolerance=3)
     assert report["f1"] == 1.0 and report["even_f1"] == 0.5 and report["random_f1"] < 0.6
+    assert report["recall_b"] == report["recall_c"] == 1.0 and "recall_a" not in report
     assert report["segments_per_episode"] == 3 and report["segment_frames_mean"] == 20
     shifted = segmentation_report(skills, {"e/demo_0": phases}, tolerance=3, shift=5)
     assert shifted["f1"] == 1.0 and segmentation_report(skills, {"e/demo_0": phases}, tolerance=1)["f1"] == 0
