@@ -27,8 +27,9 @@ class PolicyConfig:
     high: BakuConfig | None = None
     image_size: int = 128
     plan_period: int = 5
-    aggregation_decay: float = 0.1
-    """temporal aggregation: a prediction i steps newer than the oldest weighs exp(-decay * i)"""
+    aggregation_decay: float = 1.0
+    """temporal aggregation: a prediction made i steps ago weighs exp(-decay * i). ACT and BAKU favour the
+    oldest (a negative decay): the arm then lags behind what the policy sees, and overshoots"""
 
     @staticmethod
     def flat(low: BakuConfig | None = None, **kwargs: Any) -> PolicyConfig:

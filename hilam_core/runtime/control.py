@@ -47,8 +47,7 @@ class TemporalAggregation:
     def __call__(self, chunk: np.ndarray) -> np.ndarray:
         """Add the chunk [L, A] predicted now; returns this step's action [A]."""
         self.chunks.append(np.asarray(chunk))
-        newest = len(self.chunks) - 1
-        votes = np.stack([past[newest - i] for i, past in enumerate(self.chunks)])
+        votes = np.stack([past[age] for age, past in enumerate(reversed(self.chunks))])
         weights = self.weights[: len(votes)]
         return (weights[:, None] * votes).sum(0) / weights.sum()
 

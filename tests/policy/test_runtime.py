@@ -103,12 +103,12 @@ def test_images_of_other_sizes_are_cropped_and_resized(policy):
         np.testing.assert_array_equal(cropped.images[name], image)
 
 
-def test_temporal_aggregation_weighs_the_oldest_prediction_most():
+def test_temporal_aggregation_weighs_the_newest_prediction_most():
     aggregate = TemporalAggregation(chunk=3, decay=0.5)
     assert aggregate(np.array([[1.0], [2.0], [3.0]])) == pytest.approx(1.0)
     # The second step was predicted as 2 a step ago and is predicted as 10 now.
     weight = np.exp(-0.5)
-    assert aggregate(np.array([[10.0], [0.0], [0.0]])) == pytest.approx((2 + weight * 10) / (1 + weight))
+    assert aggregate(np.array([[10.0], [0.0], [0.0]])) == pytest.approx((10 + weight * 2) / (1 + weight))
     for _ in range(5):
         result = aggregate(np.full((3, 1), 7.0))
     assert result == pytest.approx(7.0)
