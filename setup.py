@@ -1,4 +1,4 @@
-"""Package list of the distribution, and what colcon (ament_python) wants beside it; metadata lives in pyproject.toml."""
+"""Package list of the distribution, and what colcon (ament_python) wants; metadata is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 

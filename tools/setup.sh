@@ -62,8 +62,9 @@ build_workspace() {
         sha256sum; echo "${ROS_DISTRO:-}")
     [ "$(cat ros2_ws/install/sources.sha256 2>/dev/null)" = "$wanted" ] && return
     say "building ros2_ws with colcon"
-    (cd ros2_ws && colcon --log-base log build --event-handlers console_cohesion- console_direct- status- summary-) ||
-        die "colcon build failed; its output is in ros2_ws/log/latest_build"
+    mkdir -p ros2_ws/log
+    (cd ros2_ws && colcon --log-base log build) > ros2_ws/log/build.txt 2>&1 ||
+        { tail -n 30 ros2_ws/log/build.txt >&2; die "colcon build failed; all of its output: ros2_ws/log/build.txt"; }
     echo "$wanted" > ros2_ws/install/sources.sha256
 }
 
