@@ -67,7 +67,7 @@ latched = node.create_publisher(String, "latched", LATCHED)
 latched.publish(String(data="published early"))
 strings, images = node.create_publisher(String, "strings", 10), node.create_publisher(Image, "image", 10)
 say("ready")
-while strings.get_subscription_count() == 0 or images.get_subscription_count() == 0:
+while not all(topic.get_subscription_count() for topic in (latched, strings, images)):
     time.sleep(0.01)
 for i in range(10):
     strings.publish(String(data=f"äöü {i}"))
@@ -75,7 +75,7 @@ image = Image(height=256, width=256, encoding="rgb8", step=768, data=bytes(range
 image.header.frame_id = "camera"
 images.publish(image)
 assert images.wait_for_all_acked(rclpy.duration.Duration(seconds=5))
-assert strings.wait_for_all_acked()
+assert strings.wait_for_all_acked() and latched.wait_for_all_acked()
 """)
     assert talker.line() == "ready"
     listener = run("""
