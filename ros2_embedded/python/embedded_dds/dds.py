@@ -246,7 +246,7 @@ def configuration() -> str:
     if wanted == "LOCALHOST":
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         general += f'<Interfaces><NetworkInterface name="{loopback}"/></Interfaces>'
-        peers.append("localhost")
+        peers.append("127.0.0.1")  # the address: a minimal system may not know the name
     if wanted in ("LOCALHOST", "OFF"):
         general += "<AllowMulticast>false</AllowMulticast>"
     listed = "".join(f'<Peer Address="{escape(peer)}"/>' for peer in peers)
