@@ -63,7 +63,7 @@ class Config:
     held_out_every: int = 20
     """Of each file, every so many-th episode is kept for measuring."""
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=20_000, lr=1e-3, ema_decay=0.999, bf16=True)
+        default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999, bf16=True)
     )
     """Optimisation."""
 

@@ -58,7 +58,7 @@ class Config:
     held_out_every: int = 20
     """Of each file, every so many-th episode is kept for measuring."""
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=6000, lr=1e-3, ema_decay=0.999, bf16=True)
+        default_factory=lambda: TrainConfig(steps=5000, lr=1e-3, ema_decay=0.999, bf16=True)
     )
     """Optimisation."""
 
@@ -150,7 +150,14 @@ def main(config: Config) -> None:
         pretraining_loss,
         config.out,
         held_out_metrics([held_out.batch(rows) for rows in test_rows], pretraining_loss),
-        {"policy": shape, "data": data["hash"], "latents": latents.attrs, "skills": skills.attrs},
+        {
+            "policy": shape,
+            "data": data["hash"],
+            "latents": latents.attrs,
+            "skills": skills.attrs,
+            "stage": config.stage,
+            "held_out_every": config.held_out_every,
+        },
     )
     if os.environ.get("RANK", "0") != "0":
         return

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hilam_core.errors import HilamError
+
 TABLE = Path(__file__).with_name("instructions.npz")
 LANGUAGE_DIM = 384
 
 
-class LanguageError(ValueError):
+class LanguageError(HilamError):
     """An instruction that cannot be embedded here. The message is one line."""
 
 

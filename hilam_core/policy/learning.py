@@ -1,8 +1,7 @@
 """What policy training reads from demonstrations, and its losses.
 
 Frames stay in their memory-mapped caches; a batch copies out the images it needs, each shifted by a few
-pixels.
-Axes: N all frames of all episodes, B batch, L chunk length.
+pixels. Axes: N all frames of all episodes, B batch, L chunk length.
 """
 
 from __future__ import annotations
@@ -36,9 +35,8 @@ class PolicyFrames:
         self.episodes, self.spec = list(episodes), spec
         lengths = np.array([len(episode) for episode in episodes])
         ends = lengths.cumsum()
-        self.first = np.repeat(
-            ends - lengths, lengths
-        )  # [N] the first and the last frame of each frame's episode
+        # [N] the first and the last frame of each frame's episode
+        self.first = np.repeat(ends - lengths, lengths)
         self.last = np.repeat(ends - 1, lengths)
         self.episode_of = np.repeat(np.arange(len(episodes)), lengths)
         self.proprio = np.concatenate([proprioception(e.ee_pos, e.ee_quat, e.gripper_qpos) for e in episodes])
@@ -117,9 +115,8 @@ def set_input_statistics(level: Baku, frames: PolicyFrames) -> None:
         mean, std = statistics(frames.proprio)
         level.proprio_mean.copy_(mean)
         level.proprio_std.copy_(std)
-    if (
-        level.config.language_dim
-    ):  # similar sentences have similar embeddings: what differs between them matters
+    if level.config.language_dim:
+        # Similar sentences have similar embeddings: what differs between them matters.
         level.language_mean.copy_(torch.from_numpy(frames.embeddings.mean(0)))
         level.language_std.fill_(max(0.01, float(frames.embeddings.std(0).mean())))
 
@@ -173,7 +170,18 @@ def held_out_metrics(
     """Averages the loss terms over fixed held-out batches."""
 
     def evaluate(model: Any) -> dict[str, float]:
-        terms = [{"loss": loss, **scalars} for loss, scalars in (loss_fn(model, batch) for batch in batches)]
+        device = next(model.parameters()).device
+        terms = []
+        for batch in batches:
+            loss, scalars = loss_fn(model, to_device(batch, device))
+            terms.append({"loss": loss, **scalars})
         return {name: float(np.mean([float(t[name]) for t in terms])) for name in terms[0]} if terms else {}
 
     return evaluate
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A batch with its tensors on `device`."""
+    if isinstance(batch, Mapping):
+        return {name: to_device(value, device) for name, value in batch.items()}
+    return batch.to(device) if isinstance(batch, Tensor) else batch

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hilam_core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -114,19 +116,15 @@ class ImageEncoder(nn.Module):
             channels = config.channels[-1]
         elif config.kind == "resnet18":
             self.stem, channels = ConvStem(64), 64
-            for c_out, stride in (
-                (64, 2),
-                (128, 2),
-                (256, 1),
-                (512, 1),
-            ):  # stride 8 in all: keypoints stay sharp
+            # Stride 8 in all, with the stem's: keypoints stay sharp.
+            for c_out, stride in ((64, 2), (128, 2), (256, 1), (512, 1)):
                 layers += [
                     BasicBlock(channels, c_out, film_dim, stride),
                     BasicBlock(c_out, c_out, film_dim, 1),
                 ]
                 channels = c_out
         else:
-            raise ValueError(f"unknown encoder '{config.kind}'; choices: compact, resnet18")
+            raise ConfigError(f"unknown encoder '{config.kind}'; choices: compact, resnet18")
         self.layers = nn.ModuleList(layers)
         self.to_keypoints = nn.Conv2d(channels, config.keypoints, 1)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
