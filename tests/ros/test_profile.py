@@ -1,5 +1,6 @@
 """Profiles are complete and free of typing errors, and are checked against the checkpoint."""
 
+import hashlib
 import json
 from dataclasses import asdict
 
@@ -23,8 +24,9 @@ LIBERO = read_profile(CONFIG / "libero.yaml")
 def write_card(folder, kind="policy", **card):
     config = {"low": {"cameras": ["agentview", "eye_in_hand"]}, "image_size": 128}
     folder.mkdir(exist_ok=True)
-    (folder / "card.json").write_text(json.dumps({"kind": kind, "config": config, **card}))
-    (folder / "model.safetensors").touch()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    card |= {"kind": kind, "config": config, "weights_sha256": hashlib.sha256(b"weights").hexdigest()}
+    (folder / "card.json").write_text(json.dumps(card))
     return folder
 
 
@@ -65,6 +67,9 @@ def test_what_is_no_policy_is_refused(tmp_path):
         read_card(tmp_path)
     with pytest.raises(ProfileError, match="of kind 'lam', not 'policy'"):
         read_card(write_card(tmp_path, kind="lam"))
+    (write_card(tmp_path) / "model.safetensors").write_bytes(b"weigh")
+    with pytest.raises(ProfileError, match=r"model.safetensors' is damaged"):
+        read_card(tmp_path)
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(ProfileError, match="not a checkpoint card"):
         read_card(tmp_path)

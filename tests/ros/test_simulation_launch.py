@@ -106,14 +106,15 @@ def test_checkpoint_with_other_cameras_is_refused_naming_both(workspace, random_
         assert words in error
 
 
-def test_damaged_checkpoint_takes_the_launch_down(workspace, random_checkpoint, tmp_path):
+def test_damaged_checkpoint_is_refused_before_any_process_starts(workspace, random_checkpoint, tmp_path):
     damaged = shutil.copytree(random_checkpoint, tmp_path / "damaged")
     weights = damaged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     launch = workspace.simulate(policy=damaged, output=tmp_path / "runs")
-    assert launch.wait(60) == 1, launch.output
+    assert launch.wait(30) == 1, launch.output
     assert "is damaged" in launch.output
     assert "Traceback" not in launch.output
+    assert "process started" not in launch.output
 
 
 def test_ctrl_c_while_starting_ends_everything(workspace, random_checkpoint, tmp_path):

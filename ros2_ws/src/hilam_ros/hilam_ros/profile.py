@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -59,9 +60,9 @@ def default_policy() -> Path:
 
 
 def read_card(policy: Path) -> dict[str, Any]:
-    """The card of a policy checkpoint, without loading its weights (or torch)."""
-    path = policy / "card.json"
-    missing = next((file for file in (path, policy / "model.safetensors") if not file.is_file()), None)
+    """The card of a policy checkpoint whose weights are whole, without loading them (or torch)."""
+    path, weights = policy / "card.json", policy / "model.safetensors"
+    missing = next((file for file in (path, weights) if not file.is_file()), None)
     if missing is not None:
         raise ProfileError(f"no policy checkpoint at '{policy}': {missing.name} is missing")
     try:
@@ -71,6 +72,8 @@ def read_card(policy: Path) -> dict[str, Any]:
         raise ProfileError(f"'{path}' is not a checkpoint card: {error!r}") from None
     if kind != "policy":
         raise ProfileError(f"'{policy}' is a checkpoint of kind '{kind}', not 'policy'")
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != card.get("weights_sha256"):
+        raise ProfileError(f"'{weights}' is damaged or not the file its card describes (SHA-256 differs)")
     return card
 
 
