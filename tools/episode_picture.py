@@ -1,6 +1,6 @@
 """Draw a recorded lockstep episode as a strip: its actions are replayed and seen at a higher resolution.
 
-    python tools/episode_picture.py runs/20260101-120000_task docs/images/episode.png
+python tools/episode_picture.py runs/20260101-120000_task docs/images/episode.png
 """
 
 import json
@@ -48,9 +48,7 @@ def picture(observation: dict, label: str) -> np.ndarray:
     shown[-INSET_PX:, -INSET_PX:] = inset
     corner = SHOWN_PX - INSET_PX - 1
     cv2.rectangle(shown, (corner, corner), (SHOWN_PX, SHOWN_PX), (255, 255, 255), 1)
-    cv2.putText(
-        shown, label, (6, SHOWN_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (20, 20, 20), 1, cv2.LINE_AA
-    )
+    cv2.putText(shown, label, (6, SHOWN_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
     return shown
 
 
