@@ -18,11 +18,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from hilam_core.errors import HilamError
+
 FORMAT = 1
 WEIGHTS, CARD = "model.safetensors", "card.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(HilamError):
     """A checkpoint that is missing, damaged, or made for something else. The message is one line."""
 
 

@@ -2,7 +2,7 @@
 
 
 class HilamError(ValueError):
-    """Base of the user-facing errors of data and training; programs print it without a traceback."""
+    """Base of every error that a user can put right; programs print it without a traceback."""
 
 
 class ConfigError(HilamError):

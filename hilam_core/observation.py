@@ -9,13 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-DOWNWARD = np.diag(
-    [1.0, -1.0, -1.0]
-)  # orientation of a gripper that points straight down, in the world frame
+from hilam_core.errors import HilamError
+
 PROPRIO_DIM = 8
 
 
-class ObservationError(ValueError):
+class ObservationError(HilamError):
     """An observation that does not fit what the policy was made for. The message is one line."""
 
 
@@ -66,7 +65,7 @@ def proprioception(ee_pos: np.ndarray, ee_quat: np.ndarray, gripper_qpos: np.nda
     """
     position, quaternion, fingers = (np.asarray(a, np.float64) for a in (ee_pos, ee_quat, gripper_qpos))
     x, y, z, w = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
-    # R(q) R_down^T is the product q * conj(q_down) with q_down = (1, 0, 0, 0): a half turn about x.
+    # R(q) R_down^T, R_down = diag(1, -1, -1) a half turn about x: q * conj(q_down), q_down = (1, 0, 0, 0).
     rotation = np.stack([-w, -z, y, x], axis=-1)
     rotation = rotation * np.where(rotation[..., 3:] < 0, -1.0, 1.0)  # the shorter way round
     sine = np.linalg.norm(rotation[..., :3], axis=-1, keepdims=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 import tyro
 
-from hilam_core.checkpoint import CheckpointError
 from hilam_core.errors import HilamError
 
 
@@ -15,7 +14,7 @@ def run_program(main: Callable[[Any], None], config_type: type, *more_errors: ty
     """Parse the command line into `config_type`, call `main`; user errors become one line and exit 1."""
     if not dataclasses.is_dataclass(config_type):
         raise TypeError(f"{config_type} is not a dataclass")
-    user_errors: tuple[type[Exception], ...] = (HilamError, CheckpointError, *more_errors)
+    user_errors: tuple[type[Exception], ...] = (HilamError, *more_errors)
     try:
         main(tyro.cli(config_type, description=sys.modules[main.__module__].__doc__))
     except user_errors as error:

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from hilam_core.errors import ConfigError
+from hilam_core.observation import ObservationError
+from hilam_core.policy import LanguageError
 from hilam_core.training import (
     CheckpointError,
     TrainConfig,
@@ -17,6 +19,7 @@ from hilam_core.training import (
     load_checkpoint,
     make_card,
     restore,
+    run_program,
     save_checkpoint,
     train,
 )
@@ -121,6 +124,17 @@ def test_checkpoint_with_card_round_trips(tmp_path):
         restore(torch.nn.Linear(3, 1), state, tmp_path)
     with pytest.raises(CheckpointError, match="no setting 'colour'"):
         config_from(TrainConfig, {"colour": 1}, tmp_path)
+
+
+@pytest.mark.parametrize("error", [CheckpointError, ConfigError, LanguageError, ObservationError])
+def test_a_program_says_in_one_line_what_a_user_can_put_right(error, monkeypatch, capsys):
+    def main(config):
+        raise error("what was wrong")
+
+    monkeypatch.setattr(sys, "argv", ["program.py"])
+    with pytest.raises(SystemExit) as stop:
+        run_program(main, TrainConfig)
+    assert stop.value.code == 1 and capsys.readouterr().err == "error: what was wrong\n"
 
 
 def test_two_processes_train_the_same_model(tmp_path):
