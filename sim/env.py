@@ -59,7 +59,7 @@ class LiberoEnv(gymnasium.Env):
         max_steps: Steps until truncation, by default the suite's protocol limit.
 
     Raises:
-        SimError: unknown names, missing assets, no OpenGL.
+        SimError: unknown names, assets that are missing or lack the suite, no OpenGL.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
@@ -78,7 +78,7 @@ class LiberoEnv(gymnasium.Env):
         self.instruction = self.task.instruction
         self.max_steps = MAX_STEPS[suite] if max_steps is None else int(max_steps)
         self.image_size = int(image_size)
-        found = resolve_assets(assets)
+        found = resolve_assets(assets, suite)
         self.assets = found.kind
         self.problem = _build_problem(str(self.task.bddl_path), found)
         self.model = self.problem.sim.model._model

@@ -1,5 +1,6 @@
 """One LIBERO episode in simulation: ros2 launch hilam_ros libero_sim.launch.py task:=3 init_state:=7"""
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -43,9 +44,8 @@ def start(context: LaunchContext) -> list:
     policy = (Path(given["policy"]) if given["policy"] else default_policy()).absolute()
     card = read_card(policy)
     check_cameras(card, policy, profile, profile_path)
-    assets = resolve_assets(given["assets"] or trained_assets(card)).kind
-    output = Path(given["output"]).absolute()
-    output.mkdir(parents=True, exist_ok=True)
+    assets = resolve_assets(given["assets"] or trained_assets(card), task.suite).kind
+    output = make_folder(Path(given["output"]).absolute())
 
     shared = {"mode": mode, "policy": str(policy)}
     bridge = {
@@ -71,6 +71,16 @@ def check_task(given: dict[str, str]):
         unknown = given["init_state"]
         raise ProfileError(f"unknown init_state '{unknown}' of {task.name}: choose 0 to {count - 1}")
     return task
+
+
+def make_folder(output: Path) -> Path:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProfileError(f"output '{output}' cannot be made: {error.strerror}") from None
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise ProfileError(f"output '{output}' cannot be written to: choose another folder")
+    return output
 
 
 def choice(name: str, value: str, choices: tuple[str, ...]) -> str:
