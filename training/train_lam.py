@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hilam_core.data import read_clips, split_held_out
 from hilam_core.errors import ConfigError
@@ -65,6 +66,7 @@ def main(config: Config) -> None:
     test_pairs = {c: FramePairs(group, config.gap, config.gap) for c, group in by_camera(held_out).items()}
     print(f"{len(train_clips)} clips to train on, {len(held_out)} held out, {data['frames']} frames")
 
+    torch.manual_seed(config.train.seed)
     model = LatentActionModel(config.model)
     result = train(
         config.train,

@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from hilam_core.data import LatentStore, content_hash, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError
 from hilam_core.lam import load_lam
@@ -72,6 +74,7 @@ def main(config: Config) -> None:
     data = describe_data(config.data, episodes)
     print(f"{len(train_episodes)} episodes to train on, {len(held_out)} held out")
 
+    torch.manual_seed(config.train.seed)
     model = SkillModel(config.model)
     result = train(
         config.train,
@@ -79,12 +82,12 @@ def main(config: Config) -> None:
         lambda rng: batches.sample(rng, config.train.batch_size, config.loss.rec_frames),
         lambda m, batch: skill_loss(m, lam.to(batch["z"].device), batch, config.loss),
         config.out,
-        lambda m: evaluate_skills(m, test),
+        (lambda m: evaluate_skills(m, test)) if held_out else None,
         {
             "model": config.model,
             "loss": config.loss,
             "data": data["hash"],
-            "lam": checkpoint_hash(config.lam),
+            "latents": store.attrs,
         },
     )
     if os.environ.get("RANK", "0") != "0":

@@ -127,7 +127,8 @@ def content_hash(items: Iterable[Episode] | Iterable[Clip]) -> str:
 def split_held_out(items: Sequence, every: int = 10) -> tuple[list, list]:
     """(training, held out): of each file every `every`-th episode is held out, at least one of several.
 
-    A function of the keys alone, so that every stage holds out the same episodes.
+    A function of the keys alone, so that every stage with the same `every` holds out the same episodes; where
+    there are enough, those of a multiple of `every` are among them.
     """
     groups: dict[str, dict[str, list]] = {}
     for item in items:

@@ -6,7 +6,7 @@ or from other data and says which.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -119,8 +119,3 @@ class SkillStore(_Store):
         **{f"z{s}": np.float32 for s in (1, 2)},
         **{f"segment{s}": np.int32 for s in (1, 2)},
     }
-
-
-def common_keys(stores: Sequence[_Store]) -> list[str]:
-    """Episode keys present in all stores, in the order of the first."""
-    return [key for key in stores[0] if all(key in store for store in stores[1:])]

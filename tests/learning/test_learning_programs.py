@@ -93,6 +93,13 @@ def test_a_finished_run_is_not_trained_again(chain):
     assert (chain / "runs/lam/model.safetensors").read_bytes() == before
 
 
+def test_the_seed_decides_the_weights(chain):
+    for out in ("runs/once", "runs/again"):
+        assert program("train_lam", *LAM, "--train.steps", 1, "--out", out, cwd=chain).code == 0
+    once, again = (chain / out / "model.safetensors" for out in ("runs/once", "runs/again"))
+    assert once.read_bytes() == again.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
