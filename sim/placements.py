@@ -1,10 +1,9 @@
 """Where the objects of an episode start.
 
-- `stored`: LIBERO's published initial states. For evaluation; never used for demonstrations. - `fresh`:
-sampled from the regions of the BDDL file (a centimetre or two of variation, as the published ones). -
-`scattered`: the movable objects anywhere on an extended, reachable, collision-free region, so that a policy
-has
-  to see where they are. What the goal names as destination stays in its own region.
+- `stored`: LIBERO's published initial states. For evaluation; never used for demonstrations.
+- `fresh`: sampled from the regions of the BDDL file (a centimetre or two of variation, as the published).
+- `scattered`: the movable objects anywhere on an extended, reachable, collision-free region, so that a policy
+  has to see where they are. What the goal names as destination stays in its own region.
 """
 
 from __future__ import annotations
