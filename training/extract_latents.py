@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hilam_core.data import LatentStore, content_hash, read_demonstrations, split_held_out
+from hilam_core.errors import ConfigError
 from hilam_core.lam import load_lam
 from hilam_core.lam.extract import action_probe, extract_latents
 from hilam_core.training import checkpoint_hash, load_card, run_program
@@ -36,10 +37,14 @@ class Config:
     limit: int | None = None
     """At most this many episodes of each file."""
 
+    def __post_init__(self) -> None:
+        if self.gap is not None and self.gap < 1:
+            raise ConfigError(f"gap must be at least 1, got {self.gap}")
+
 
 def main(config: Config) -> None:
     card, model = load_card(config.lam, "lam"), load_lam(config.lam)
-    gap = config.gap or card["config"]["gap"]
+    gap = card["config"]["gap"] if config.gap is None else config.gap
     episodes = read_demonstrations(config.data, limit=config.limit, cameras=(config.camera,))
     latents = {}
     for episode in tqdm(episodes, desc="latent actions"):

@@ -2,9 +2,9 @@
 
     python training/train_lam.py --data data/libero_object --out runs/lam
 
-Reads demonstrations (*.hdf5) or videos; writes runs/lam/{model.safetensors, card.json, predictions.png,
-tensorboard/}. Every tenth episode is held out; the card reports errors on those. Ctrl-C saves; the same
-command continues.
+Reads demonstrations (*.hdf5) or videos; writes runs/lam/{model.safetensors, card.json,
+predictions_<camera>.png, tensorboard/}. Every tenth episode is held out; the card reports errors on those.
+Ctrl-C saves; the same command continues.
 """
 
 import os

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hilam_core.data.video import VIDEO_SUFFIXES, read_video
-from hilam_core.errors import DataError
+from hilam_core.errors import ConfigError, DataError
 
 CAMERAS = ("agentview", "eye_in_hand")
 CACHE_VERSION = 1
@@ -80,17 +80,19 @@ def read_demonstrations(
     of each file. cameras: whose frames to map (an empty sequence reads none). Raises DataError for anything
     that is missing, corrupt or incomplete.
     """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"the limit of episodes must be at least 1, got {limit}")
     files = _find_files(paths, DEMO_SUFFIXES)
     if tasks is not None:
         known = {f.stem.removesuffix("_demo"): f for f in files}
         unknown = [t for t in tasks if t.removesuffix("_demo") not in known]
         if unknown:
             raise DataError(
-                f"no demonstrations of task {unknown[0]!r} in {paths}; there are: {', '.join(known)}"
+                f"no demonstrations of task {unknown[0]!r} in {_names(paths)}; there are: {', '.join(known)}"
             )
         files = [known[t.removesuffix("_demo")] for t in tasks]
     if not files:
-        raise DataError(f"no demonstrations (*.hdf5) in {paths}")
+        raise DataError(f"no demonstrations (*.hdf5) in {_names(paths)}")
     return [episode for f in files for episode in _read_file(f, limit, cameras)]
 
 
@@ -106,7 +108,7 @@ def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int
         clips.append(Clip(f"{video.stem}/video", _map_cached(video, "video", partial(_decode_video, video))))
     if not clips:
         raise DataError(
-            f"neither demonstrations (*.hdf5) nor videos ({', '.join(VIDEO_SUFFIXES)}) in {paths}"
+            f"neither demonstrations (*.hdf5) nor videos ({', '.join(VIDEO_SUFFIXES)}) in {_names(paths)}"
         )
     return clips
 
@@ -130,6 +132,8 @@ def split_held_out(items: Sequence, every: int = 10) -> tuple[list, list]:
     A function of the keys alone, so that every stage with the same `every` holds out the same episodes; where
     there are enough, those of a multiple of `every` are among them.
     """
+    if every < 2:
+        raise ConfigError(f"one in how many episodes is held out must be at least 2, got {every}")
     groups: dict[str, dict[str, list]] = {}
     for item in items:
         source, name = item.key.split("/")[:2]
@@ -264,6 +268,10 @@ def _find_files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
             raise DataError(f"{path} does not exist")
         found += sorted(p for p in path.iterdir() if p.suffix in suffixes) if path.is_dir() else [path]
     return [p for p in found if p.suffix in suffixes and not p.name.startswith(".")]
+
+
+def _names(paths: Paths) -> str:
+    return ", ".join(f"'{path}'" for path in _as_list(paths))
 
 
 def _map_cached(path: Path, camera: str, decode: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:

@@ -13,7 +13,7 @@ from hilam_core.data import (
     split_held_out,
     write_video,
 )
-from hilam_core.errors import DataError
+from hilam_core.errors import ConfigError, DataError
 
 
 def test_demonstrations_come_upright_and_complete(tmp_path):
@@ -89,8 +89,18 @@ def test_bad_files_give_one_line_that_names_the_file(tmp_path, damage):
 def test_missing_folder_and_empty_folder(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         read_demonstrations(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no demonstrations"):
-        read_demonstrations(tmp_path)
+    with pytest.raises(DataError, match=f"no demonstrations .* in '{tmp_path}'"):
+        read_demonstrations([tmp_path])
+
+
+def test_counts_that_leave_nothing_are_refused(tmp_path):
+    write_demonstrations(tmp_path / "a_demo.hdf5", episodes=3)
+    for limit in (0, -1):
+        with pytest.raises(ConfigError, match=f"at least 1, got {limit}"):
+            read_demonstrations(tmp_path, limit=limit)
+    for every in (0, 1):
+        with pytest.raises(ConfigError, match=f"at least 2, got {every}"):
+            split_held_out(read_demonstrations(tmp_path), every)
 
 
 def test_video_round_trip_and_corrupt_video(tmp_path):

@@ -125,6 +125,8 @@ def test_what_does_not_fit_is_refused_in_one_line(chain, name, arguments, messag
 def test_settings_that_contradict_each_other_are_refused(tmp_path):
     result = program("train_lam", "--gap", 40, cwd=tmp_path)
     assert result.code == 2 and "max_gap" in result.errors
+    result = program("extract_latents", "--gap", 0, cwd=tmp_path)
+    assert result.code == 2 and "gap must be at least 1" in result.errors
 
 
 def test_ctrl_c_leaves_a_run_that_continues(tmp_path):
