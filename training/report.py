@@ -10,12 +10,13 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import tyro
 from hilam_sim.protocol import wilson_interval
 
 from hilam_core.errors import DataError
@@ -26,7 +27,7 @@ from hilam_core.training import run_program
 class Config:
     """Collect evaluations into a table and a plot."""
 
-    results: list[Path] = field(default_factory=lambda: [Path("runs/eval")])
+    results: Annotated[list[Path], tyro.conf.Positional] = field(default_factory=lambda: [Path("runs/eval")])
     """Files of evaluate.py, or folders of them."""
     out: Path = Path("runs/report")
     """Folder for results.md and results.png."""
@@ -105,11 +106,11 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
                 at = j + (i - (len(labels) - 1) / 2) * width
                 axes.bar(at, value, width * 0.9, color=f"C{i}", label=label if j == 0 else None)
                 axes.errorbar(at, value, [[value - low], [high - value]], color="black", capsize=3)
-                axes.text(at, 0.02, f"{value:.0%}", ha="center", color="white", fontsize=8)
+                axes.text(at, high + 0.015, f"{value:.0%}", ha="center", fontsize=8)
     axes.set_xticks(range(len(placements)), [f"{p} placements" for p in placements])
-    axes.set_ylim(0, 1.02)
+    axes.set_ylim(0, 1.08)
     axes.set_ylabel("success rate (95% interval)")
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(labels), fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=150)
