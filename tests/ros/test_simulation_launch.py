@@ -143,6 +143,31 @@ def test_killed_node_takes_the_launch_down_by_name(workspace, random_checkpoint,
     assert "skill_planner was killed by signal 9" in error
 
 
+def damaged_policy(folder):
+    """Weights that make every skill not finite."""
+    from hilam_core.policy import Policy, PolicyConfig, save_policy
+
+    policy = Policy(PolicyConfig.tiny())
+    policy.high.head[-1].bias.data[0] = float("nan")
+    return save_policy(folder, policy)
+
+
+def latent_policy(folder):
+    """What pretraining leaves: chunks of latent actions."""
+    from hilam_core.policy import Policy, PolicyConfig, save_policy
+
+    return save_policy(folder, Policy(PolicyConfig.tiny(output_dim=32)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(damaged_policy, "is not finite"), (latent_policy, "latent actions of length 32")]
+)
+def test_a_policy_that_gives_no_actions_ends_the_launch(workspace, tmp_path, make, message):
+    launch = workspace.simulate(policy=make(tmp_path / "policy"), output=tmp_path / "runs")
+    assert launch.wait() == 1, launch.output
+    assert message in launch.output and "Traceback" not in launch.output
+
+
 def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
     parameters = {
         "mode": "realtime",

@@ -82,9 +82,9 @@ class ActionExecutorNode(PolicyNode):
             return
         try:
             self.low_level.reset(self.task.instruction)
+            self.warm_up()
         except ValueError as error:
             raise NodeError(str(error)) from None
-        self.warm_up()
         self.low_level.reset(self.task.instruction)
 
     def warm_up(self) -> None:

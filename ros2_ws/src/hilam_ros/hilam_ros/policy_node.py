@@ -8,6 +8,7 @@ from hilam_msgs.msg import Observation
 
 from hilam_core.runtime import Observation as PolicyObservation
 from hilam_core.runtime import load_policy
+from hilam_ros.commands import ACTION_DIM
 from hilam_ros.messages import image_array
 from hilam_ros.node import NodeError, StackNode
 
@@ -23,6 +24,12 @@ class PolicyNode(StackNode):
             self.policy = load_policy(path)
         except (ValueError, OSError) as error:
             raise NodeError(str(error)) from None
+        outputs = self.policy.low.config.output_dim
+        if outputs != ACTION_DIM:
+            raise NodeError(
+                f"policy '{path}' gives latent actions of length {outputs}, not {ACTION_DIM} numbers: "
+                "fine-tune it with training/finetune_policy.py"
+            )
 
     def blank_observation(self) -> PolicyObservation:
         """Black images, to warm up the networks before the first step."""

@@ -8,7 +8,7 @@ from array import array
 import numpy as np
 from hilam_msgs.msg import LatentSkill, Observation
 
-from hilam_core.runtime import ObservationError, SkillPlanner
+from hilam_core.runtime import NonFiniteError, ObservationError, SkillPlanner
 from hilam_ros.node import NodeError, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
 from hilam_ros.skills import PlanSchedule
@@ -33,9 +33,9 @@ class SkillPlannerNode(PolicyNode):
             return
         try:
             self.high_level.reset(self.task.instruction)
+            self.high_level.plan(self.blank_observation())
         except ValueError as error:
             raise NodeError(str(error)) from None
-        self.high_level.plan(self.blank_observation())
         self.high_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
@@ -46,8 +46,8 @@ class SkillPlannerNode(PolicyNode):
             skill = self.high_level.plan(policy_observation(msg))
         except ObservationError as error:
             raise NodeError(str(error)) from None
-        if not np.isfinite(skill.vector).all():
-            self.refuse(msg.seq)
+        except NonFiniteError as error:
+            self.refuse(f"observation {msg.seq}: {error}")
             return
         self.problem = ""
         out = LatentSkill(header=msg.header, episode=msg.episode, seq=msg.seq, id=int(skill.id))
@@ -57,13 +57,13 @@ class SkillPlannerNode(PolicyNode):
         self.publisher.publish(out)
         self.stats.add(out.plan_s, self.seconds())
 
-    def refuse(self, seq: int) -> None:
+    def refuse(self, reason: str) -> None:
         """Not finite, not published: the end in lockstep; in real time the last skill gets too old."""
-        self.problem = f"the skill planned from observation {seq} is not finite"
         if self.lockstep:
-            raise NodeError(self.problem)
+            raise NodeError(reason)
         self.count("refused")
-        self.get_logger().error(self.problem, throttle_duration_sec=1.0)
+        self.problem = reason
+        self.get_logger().error(reason, throttle_duration_sec=1.0)
 
 
 def main() -> None:
