@@ -27,7 +27,7 @@ from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
 from hilam_sim.tasks import get_task, list_tasks
 from tqdm import tqdm
 
-from hilam_core.checkpoint import checkpoint_hash, load_card, write_json
+from hilam_core.checkpoint import load_card, load_checkpoint, write_json
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.runtime import load_runner
 from hilam_core.training import run_program
@@ -77,11 +77,11 @@ def make_specs(config: Config) -> list[EpisodeSpec]:
 
 def new_result(config: Config) -> dict[str, Any]:
     """A result without episodes."""
-    card = load_card(config.policy, "policy")
+    _, card = load_checkpoint(config.policy, "policy")  # damaged weights end here, not in a worker
     return {
         "label": config.label or config.policy.resolve().name,
         "policy": str(config.policy),
-        "checkpoint_hash": checkpoint_hash(config.policy),
+        "checkpoint_hash": card["weights_sha256"],
         "commit": card.get("commit"),
         "suite": config.suite,
         "placement": config.placement,

@@ -6,6 +6,7 @@ import evaluate
 import pytest
 import report
 
+from hilam_core.checkpoint import CheckpointError
 from hilam_core.errors import DataError
 from hilam_core.policy import PolicyConfig
 from hilam_core.runtime import random_policy
@@ -53,6 +54,16 @@ def test_results_of_another_checkpoint_are_not_mixed(evaluation, tmp_path):
     other = random_policy(tmp_path / "other", PolicyConfig.blind(), seed=1)
     with pytest.raises(DataError, match="checkpoint_hash"):
         evaluate.main(evaluate.Config(**{**vars(config), "policy": other}))
+
+
+def test_a_damaged_checkpoint_is_refused_before_any_worker_starts(tmp_path):
+    policy = random_policy(tmp_path / "policy", PolicyConfig.blind())
+    weights = policy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    config = evaluate.Config(policy, tasks=(0,), episodes=1, out=tmp_path / "result.json", assets="builtin")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        evaluate.main(config)
+    assert not config.out.exists()
 
 
 def test_the_report_has_a_row_for_every_evaluation_and_a_picture(evaluation, tmp_path):
