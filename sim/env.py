@@ -78,6 +78,8 @@ class LiberoEnv(gymnasium.Env):
         self.instruction = self.task.instruction
         self.max_steps = MAX_STEPS[suite] if max_steps is None else int(max_steps)
         self.image_size = int(image_size)
+        if self.image_size < 1:
+            raise SimError(f"image_size must be at least 1 pixel, not {image_size}")
         found = resolve_assets(assets, suite)
         self.assets = found.kind
         self.problem = _build_problem(str(self.task.bddl_path), found)
