@@ -150,7 +150,14 @@ def test_two_processes_train_the_same_model(tmp_path):
         torch.save([p.detach() for p in model.parameters()], place)
         """)
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--local-addr=127.0.0.1",
+        "--nproc-per-node=2",
+    ]
     subprocess.run(
         [*command, str(program)], check=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
