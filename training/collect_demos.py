@@ -146,6 +146,10 @@ def main(args: Args) -> None:
     if args.compression not in ("lzf", "gzip", "none"):
         raise SimError(f"unknown --compression {args.compression!r}: choose lzf, gzip or none")
     tasks = [get_task(args.suite, task) for task in args.tasks] or list_tasks(args.suite)
+    try:
+        (args.output / args.suite).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SimError(f"--output {args.output} cannot be made: {error.strerror}") from None
     compression = None if args.compression == "none" else args.compression
     bar = tqdm(total=len(tasks) * args.demos, unit="demo", smoothing=0.1)
     with WorkerPool(args.workers, make_recorder, (args.image_size, args.assets, compression)) as pool, bar:

@@ -140,3 +140,10 @@ def test_bad_arguments_end_in_one_line(tmp_path):
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_an_output_that_cannot_be_made_is_named_in_one_line(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    result = subprocess.run(_collect(tmp_path / "taken"), capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.strip() == f"error: --output {tmp_path / 'taken'} cannot be made: Not a directory"
