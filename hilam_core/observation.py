@@ -11,8 +11,6 @@ import numpy as np
 
 from hilam_core.errors import HilamError
 
-from hilam_core.errors import HilamError
-
 PROPRIO_DIM = 8
 
 
