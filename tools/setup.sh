@@ -39,12 +39,15 @@ make_venv() {
     "$python" -m venv .venv
 }
 
+pip_install() { .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt "$@" 2> >(grep -v '^WARNING: Location' >&2); }
+
 install_packages() {
     local wanted; wanted=$(cat pyproject.toml setup.py constraints.txt tools/no-deps.txt tools/setup.sh | sha256sum)
     [ "$(cat .venv/packages.sha256 2>/dev/null)" = "$wanted" ] && return
     say "Python packages (some minutes the first time)"
-    .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[sim,ros,dev]' 2> >(grep -v '^WARNING: Location' >&2)
-    .venv/bin/pip install -q --disable-pip-version-check --no-deps -r tools/no-deps.txt 2> >(grep -v '^WARNING: Location' >&2)
+    pip_install --upgrade pip  # the resolvers bundled with older Pythons can search for an hour
+    pip_install -e '.[sim,ros,dev]'
+    pip_install --no-deps -r tools/no-deps.txt
     mkdir -p .venv/typing && ln -sfn ../../sim .venv/typing/hilam_sim  # where mypy finds hilam_sim
     echo "$wanted" > .venv/packages.sha256
 }
