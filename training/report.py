@@ -106,7 +106,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
                 at = j + (i - (len(labels) - 1) / 2) * width
                 axes.bar(at, value, width * 0.9, color=f"C{i}", label=label if j == 0 else None)
                 axes.errorbar(at, value, [[value - low], [high - value]], color="black", capsize=3)
-                axes.text(at, high + 0.015, f"{value:.0%}", ha="center", fontsize=8)
+                axes.text(at, high + 0.015, f"{value:.1%}", ha="center", fontsize=8)
     axes.set_xticks(range(len(placements)), [f"{p} placements" for p in placements])
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("success rate (95% interval)")
