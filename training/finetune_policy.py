@@ -9,7 +9,6 @@ predicts, up to one planning period old, as it will see them on the robot. Ctrl-
 continues.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from hilam_core.training import (
     checkpoint_hash,
     config_dict,
     describe_data,
+    is_main_process,
     make_card,
     run_program,
     train,
@@ -146,7 +146,7 @@ def main(config: Config) -> None:
         held_out_metrics([test.batch(rows) for rows in test_rows], action_loss),
         {"policy": policy.config, "data": data["hash"], "parents": parents},
     )
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         return
     card = make_card(
         "policy",

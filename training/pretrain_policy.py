@@ -8,7 +8,6 @@ that finetune_policy takes to robot actions. With --no-hierarchical, flat BAKU i
 instead. Ctrl-C saves; the same command continues.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,7 +27,15 @@ from hilam_core.policy.learning import (
     set_input_statistics,
     set_target_statistics,
 )
-from hilam_core.training import TrainConfig, config_dict, describe_data, make_card, run_program, train
+from hilam_core.training import (
+    TrainConfig,
+    config_dict,
+    describe_data,
+    is_main_process,
+    make_card,
+    run_program,
+    train,
+)
 
 
 @dataclass
@@ -159,7 +166,7 @@ def main(config: Config) -> None:
             "held_out_every": config.held_out_every,
         },
     )
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         return
     parents = {"lam": latents.attrs["checkpoint_hash"], "skills": skills.attrs["checkpoint_hash"]}
     card = make_card(

@@ -7,7 +7,6 @@ predictions_<camera>.png, tensorboard/}. Every tenth episode is held out; the ca
 Ctrl-C saves; the same command continues.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,15 @@ from hilam_core.data import read_clips, split_held_out
 from hilam_core.errors import ConfigError
 from hilam_core.lam import FramePairs, LAMConfig, LatentActionModel, evaluate_lam, lam_loss
 from hilam_core.lam.figures import draw_predictions
-from hilam_core.training import TrainConfig, describe_data, make_card, run_program, save_checkpoint, train
+from hilam_core.training import (
+    TrainConfig,
+    describe_data,
+    is_main_process,
+    make_card,
+    run_program,
+    save_checkpoint,
+    train,
+)
 
 
 @dataclass
@@ -83,7 +90,7 @@ def main(config: Config) -> None:
             "gaps": [config.min_gap, config.max_gap, config.motion_gain],
         },
     )
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         return
     card = make_card(
         "lam", config, data, config.train.seed, {}, metrics=result.metrics, minutes=round(result.minutes, 2)

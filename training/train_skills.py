@@ -7,7 +7,6 @@ demonstrations' frames; writes runs/skills/{model.safetensors, card.json, tensor
 same command continues.
 """
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from hilam_core.training import (
     TrainConfig,
     checkpoint_hash,
     describe_data,
+    is_main_process,
     make_card,
     run_program,
     save_checkpoint,
@@ -90,7 +90,7 @@ def main(config: Config) -> None:
             "latents": store.attrs,
         },
     )
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main_process():
         return
     parents = {"lam": checkpoint_hash(config.lam)}
     minutes = round(result.minutes, 2)

@@ -9,7 +9,7 @@ from hilam_core.checkpoint import (
 )
 from hilam_core.training.cards import config_dict, config_from, describe_data, make_card, restore
 from hilam_core.training.loop import TrainConfig, TrainResult, train
-from hilam_core.training.program import run_program
+from hilam_core.training.program import is_main_process, run_program
 
 __all__ = [
     "CheckpointError",
@@ -19,6 +19,7 @@ __all__ = [
     "config_dict",
     "config_from",
     "describe_data",
+    "is_main_process",
     "load_card",
     "load_checkpoint",
     "make_card",

@@ -1,6 +1,7 @@
 """What every program in `training/` starts with: a dataclass as command line, errors in one line."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,3 +23,8 @@ def run_program(main: Callable[[Any], None], config_type: type, *more_errors: ty
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the checkpoint: rank 0 of torchrun's, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
