@@ -39,16 +39,22 @@ class TemporalAggregation:
 
     def __init__(self, chunk: int, decay: float):
         self.weights = np.exp(-decay * np.arange(chunk))
-        self.chunks: deque[np.ndarray] = deque(maxlen=chunk)
+        self.chunks: deque[tuple[int, np.ndarray]] = deque(maxlen=chunk)
 
     def reset(self) -> None:
         self.chunks.clear()
 
-    def __call__(self, chunk: np.ndarray) -> np.ndarray:
-        """Add the chunk [L, A] predicted now; returns this step's action [A]."""
-        self.chunks.append(np.asarray(chunk))
-        votes = np.stack([past[age] for age, past in enumerate(reversed(self.chunks))])
-        weights = self.weights[: len(votes)]
+    def __call__(self, chunk: np.ndarray, step: int) -> np.ndarray:
+        """Add the chunk [L, A] predicted at a control step; returns the step's action [A].
+
+        Steps increase, but may be skipped: a chunk votes with what it said about this very step.
+        """
+        self.chunks.append((step, np.asarray(chunk)))
+        while step - self.chunks[0][0] >= len(self.weights):
+            self.chunks.popleft()
+        ages = np.array([step - past for past, _ in reversed(self.chunks)])
+        votes = np.stack([past[age] for age, (_, past) in zip(ages, reversed(self.chunks), strict=True)])
+        weights = self.weights[ages]
         return (weights[:, None] * votes).sum(0) / weights.sum()
 
 
@@ -131,8 +137,8 @@ class ActionExecutor(_Conditioned):
         self.aggregation.reset()
 
     @torch.inference_mode()
-    def act(self, obs: Observation, skill: Skill) -> np.ndarray:
-        """The action float32 [7] in [-1, 1] for this observation.
+    def act(self, obs: Observation, skill: Skill, step: int) -> np.ndarray:
+        """The action float32 [7] in [-1, 1] for the observation of a control step; steps increase.
 
         Raises:
             NonFiniteError: the network gave NaN or infinity.
@@ -144,7 +150,7 @@ class ActionExecutor(_Conditioned):
         chunk = self.policy.act(*self.inputs(obs), vector)[0].cpu().numpy()
         if not np.isfinite(chunk).all():
             raise NonFiniteError("the action is not finite; the checkpoint or its input is damaged")
-        return np.clip(self.aggregation(chunk), -1.0, 1.0).astype(np.float32)
+        return np.clip(self.aggregation(chunk, step), -1.0, 1.0).astype(np.float32)
 
 
 class PolicyRunner:
@@ -169,8 +175,9 @@ class PolicyRunner:
         obs = preprocess(raw, self.policy.spec)
         if self.skill is None or self.steps % self.policy.plan_period == 0:
             self.skill = self.planner.plan(obs)
+        action = self.executor.act(obs, self.skill, self.steps)
         self.steps += 1
-        return self.executor.act(obs, self.skill)
+        return action
 
 
 def load_runner(path: Path | str) -> PolicyRunner:

@@ -105,15 +105,24 @@ def test_images_of_other_sizes_are_cropped_and_resized(policy):
 
 def test_temporal_aggregation_weighs_the_newest_prediction_most():
     aggregate = TemporalAggregation(chunk=3, decay=0.5)
-    assert aggregate(np.array([[1.0], [2.0], [3.0]])) == pytest.approx(1.0)
+    assert aggregate(np.array([[1.0], [2.0], [3.0]]), step=0) == pytest.approx(1.0)
     # The second step was predicted as 2 a step ago and is predicted as 10 now.
     weight = np.exp(-0.5)
-    assert aggregate(np.array([[10.0], [0.0], [0.0]])) == pytest.approx((10 + weight * 2) / (1 + weight))
-    for _ in range(5):
-        result = aggregate(np.full((3, 1), 7.0))
+    assert aggregate(np.array([[10.0], [0.0], [0.0]]), 1) == pytest.approx((10 + weight * 2) / (1 + weight))
+    for step in range(2, 7):
+        result = aggregate(np.full((3, 1), 7.0), step)
     assert result == pytest.approx(7.0)
     aggregate.reset()
-    assert aggregate(np.array([[4.0], [0.0], [0.0]])) == pytest.approx(4.0)
+    assert aggregate(np.array([[4.0], [0.0], [0.0]]), step=0) == pytest.approx(4.0)
+
+
+def test_temporal_aggregation_asks_earlier_chunks_about_this_step_when_steps_were_skipped():
+    aggregate, weight = TemporalAggregation(chunk=3, decay=0.5), np.exp(-1.0)
+    aggregate(np.array([[1.0], [2.0], [3.0]]), step=4)
+    assert aggregate(np.array([[10.0], [0.0], [0.0]]), step=6) == pytest.approx(
+        (10 + weight * 3) / (1 + weight)
+    )
+    assert aggregate(np.array([[5.0], [0.0], [0.0]]), step=20) == pytest.approx(5.0)
 
 
 def test_an_episode_repeats_exactly_and_equals_planner_and_executor_side_by_side(policy):
@@ -136,7 +145,7 @@ def test_an_episode_repeats_exactly_and_equals_planner_and_executor_side_by_side
         if step % policy.plan_period == 0:
             skill = planner.plan(obs)
             assert skill.id == step // policy.plan_period and 0 <= skill.boundary_probability <= 1
-        np.testing.assert_array_equal(executor.act(obs, skill), actions[step])
+        np.testing.assert_array_equal(executor.act(obs, skill, step), actions[step])
 
 
 def test_the_environments_dictionary_is_read_like_a_raw_observation(policy):
@@ -169,7 +178,7 @@ def test_language_and_skill_change_the_action(tmp_path):
         planner.reset(INSTRUCTION)
         executor.reset(instruction)
         skill = planner.plan(obs)
-        return executor.act(obs, Skill(skill.vector * scale, 0, 1.0))
+        return executor.act(obs, Skill(skill.vector * scale, 0, 1.0), step=0)
 
     assert np.abs(act(INSTRUCTION) - act("turn on the stove")).max() > 1e-4
     assert np.abs(act(INSTRUCTION) - act(INSTRUCTION, scale=-1)).max() > 1e-4
@@ -206,7 +215,7 @@ def test_an_observation_of_another_size_is_refused(policy):
     executor.reset(INSTRUCTION)
     small = Observation({c: np.zeros((64, 64, 3), np.uint8) for c in policy.spec.cameras})
     with pytest.raises(ObservationError, match="128"):
-        executor.act(small, Skill(np.zeros(8, np.float32), 0, 1.0))
+        executor.act(small, Skill(np.zeros(8, np.float32), 0, 1.0), step=0)
 
 
 def test_checkpoints_round_trip_and_damaged_ones_are_refused(tmp_path):

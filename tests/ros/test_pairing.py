@@ -80,3 +80,8 @@ def test_gate_keeps_a_jittery_stream_of_its_own_rate_and_thins_a_faster_one():
     after_gap = RateGate(20.0)
     passed = [stamp for stamp in (0, 50, 1000, 1010, 1050) if after_gap.passes(stamp * MS)]
     assert passed == [0, 50, 1000, 1050]
+    clock_set_back = RateGate(20.0)
+    passed = [stamp for stamp in (5000, 5050, 100, 150, 155, 200) if clock_set_back.passes(stamp * MS)]
+    assert passed == [5000, 5050, 100, 150, 200]
+    fast = RateGate(20.0)
+    assert [stamp for stamp in (0, 38, 45, 52, 90) if fast.passes(stamp * MS)] == [0, 38, 90]

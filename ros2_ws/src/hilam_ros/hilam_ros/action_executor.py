@@ -79,6 +79,8 @@ class ActionExecutorNode(PolicyNode):
         self.pending = self.skill = None
         self.pose_target.reset()
         if self.task is None:
+            if not self.lockstep and self.last_command_s:
+                self.hold()  # a velocity controller would carry on with the last command
             return
         try:
             self.low_level.reset(self.task.instruction)
@@ -89,7 +91,7 @@ class ActionExecutorNode(PolicyNode):
 
     def warm_up(self) -> None:
         no_skill = Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0)
-        self.low_level.act(self.blank_observation(), no_skill)
+        self.low_level.act(self.blank_observation(), no_skill, step=0)
 
     def on_observation(self, msg: Observation) -> None:
         if self.is_current(msg):
@@ -126,7 +128,7 @@ class ActionExecutorNode(PolicyNode):
         vector = np.asarray(skill.vector, np.float32)
         try:
             action = self.low_level.act(
-                policy_observation(obs), Skill(vector, skill.id, skill.boundary_probability)
+                policy_observation(obs), Skill(vector, skill.id, skill.boundary_probability), obs.seq
             )
             acted_s = time.perf_counter()
             self.command(obs, action)

@@ -94,7 +94,8 @@ class Pairing:
 class RateGate:
     """Thins a stream to `rate_hz` by stamp, without losing samples of a stream that has just that rate.
 
-    A sample up to a quarter period early passes, so that jitter drops nothing; a gap starts the count anew.
+    A sample up to a quarter period early passes, so that jitter drops nothing; a gap, or a clock that was set
+    back, starts the count anew.
     """
 
     def __init__(self, rate_hz: float):
@@ -102,9 +103,11 @@ class RateGate:
         self._due_ns: int | None = None
 
     def passes(self, stamp_ns: int) -> bool:
-        if self._due_ns is None or stamp_ns > self._due_ns + self.period_ns:
-            self._due_ns = stamp_ns
-        if stamp_ns < self._due_ns - self.period_ns // 4:
+        due_ns = stamp_ns if self._due_ns is None else self._due_ns
+        if not due_ns - 2 * self.period_ns <= stamp_ns <= due_ns + self.period_ns:
+            due_ns = stamp_ns
+        self._due_ns = due_ns
+        if stamp_ns < due_ns - self.period_ns // 4:
             return False
         self._due_ns += self.period_ns
         return True
