@@ -37,6 +37,14 @@ from hilam_sim.errors import SimError
 from hilam_sim.experts import make_expert
 from hilam_sim.tasks import Task
 
+_MAX_STEPS = {
+    "libero_spatial": 400,
+    "libero_object": 300,
+    "libero_goal": 600,
+    "libero_10": 1000,
+    "libero_90": 900,
+}
+
 
 @dataclass
 class Recording:
@@ -59,18 +67,21 @@ def record_expert(
     attempt: int = 0,
     disturbed: bool = False,
     init_state: int = 0,
-    max_steps: int = 300,
+    max_steps: int | None = None,
 ) -> Recording | None:
     """Let the expert perform the task once; None where it did not succeed.
 
     Success means that the goal holds after the object was let go and lies still. A `disturbed` recording
     begins with the empty hand closed near the object, which an expert that rarely errs would never show.
+    `max_steps` is the expert's own limit where None.
     """
     recording = Recording(placement, seed, attempt, disturbed)
     observation, _ = env.reset(seed=seed, options={"placement": placement, "init_state": init_state})
     expert = make_expert(env, seed)
     if disturbed:
         observation = expert.disturb()
+    if max_steps is None:
+        max_steps = getattr(expert, "max_steps", _MAX_STEPS[env.task.suite])
     for _ in range(max_steps):
         action, phase = expert.act()
         if expert.done:

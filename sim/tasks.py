@@ -7,6 +7,7 @@ import pickle
 import re
 import runpy
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -87,6 +88,21 @@ def get_task(suite: str, task: int | str) -> Task:
         return tasks[task]
     choices = "; ".join(f"{t.index} {t.name}" for t in tasks[:10]) + ("; ..." if len(tasks) > 10 else "")
     raise SimError(f"unknown task {task!r} in {suite}: choose 0 to {len(tasks) - 1} or a name: {choices}")
+
+
+def choose_tasks(suites: Sequence[str], tasks: Sequence[int | str] = ()) -> list[Task]:
+    """All tasks of `suites`, or some `tasks` of a single one.
+
+    Raises:
+        SimError: unknown suite or task, no suite, or tasks of several suites.
+    """
+    if not suites:
+        raise SimError(f"no suite: choose from {', '.join(SUITES)}")
+    if not tasks:
+        return [task for suite in dict.fromkeys(suites) for task in list_tasks(suite)]
+    if len(suites) > 1:
+        raise SimError(f"tasks {', '.join(map(str, tasks))} of {len(suites)} suites: choose one suite")
+    return [get_task(suites[0], task) for task in tasks]
 
 
 class _ArrayUnpickler(pickle.Unpickler):
