@@ -1,0 +1,139 @@
+"""The robot and the objects as the skills see them: privileged state, and actions towards a pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hilam_sim.env import LiberoEnv
+from hilam_sim.geometry import object_points
+from scipy.spatial.transform import Rotation
+
+OPEN, CLOSE = -1.0, 1.0
+
+_POSITION_SCALE_M, _ROTATION_SCALE_RAD = 0.05, 0.5  # of OSC_POSE's unit action
+_GAIN = 1.5  # on the position error: the arm covers about a third of an action's reach in a step
+_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Of the grip site in the world: position [3] in m, rotation [3, 3].
+
+    The rotation's columns: the axis along which the fingers close, the axis across them, the direction in
+    which the hand points.
+    """
+
+    position: np.ndarray
+    rotation: np.ndarray
+
+    def moved(self, offset: np.ndarray | tuple[float, float, float]) -> Pose:
+        """Shifted by `offset` [3] in m, world frame."""
+        return Pose(self.position + offset, self.rotation)
+
+    def raised_to(self, height_m: float) -> Pose:
+        """The same above or below, at a height."""
+        return Pose(np.append(self.position[:2], height_m), self.rotation)
+
+    def backed_off(self, distance_m: float) -> Pose:
+        """Pulled back against the direction in which the hand points."""
+        return Pose(self.position - distance_m * self.rotation[:, 2], self.rotation)
+
+
+def turned(yaw_rad: float, tilt_rad: float = 0.0) -> np.ndarray:
+    """Rotation [3, 3] of a hand pointing down, tilted, then turned about the vertical.
+
+    At zero it closes along the world's y axis. A positive tilt makes the hand point forwards (at zero yaw:
+    along x) as well as down, all forwards at pi/2.
+    """
+    tilt = Rotation.from_euler("y", -tilt_rad).as_matrix()
+    return Rotation.from_euler("z", yaw_rad).as_matrix() @ tilt @ _DOWN
+
+
+@dataclass(frozen=True)
+class Style:
+    """What distinguishes one demonstrator from the next."""
+
+    speed: float
+    hover_m: float
+    clearance_m: float
+    bow_m: np.ndarray
+    yaw_rad: float
+    grasp_offset_m: np.ndarray
+    release_offset_m: np.ndarray
+    release_height_m: float
+    noise: float
+
+    @staticmethod
+    def sample(rng: np.random.Generator) -> Style:
+        """Draw a style."""
+        return Style(
+            speed=rng.uniform(0.75, 1.0),
+            hover_m=rng.uniform(0.05, 0.09),
+            clearance_m=rng.uniform(0.03, 0.06),
+            bow_m=rng.normal(0.0, 0.02, 3),
+            yaw_rad=rng.normal(0.0, 0.06),
+            grasp_offset_m=rng.uniform(-1.0, 1.0, 3) * (0.006, 0.003, 0.004),
+            release_offset_m=rng.uniform(-1.0, 1.0, 2) * 0.012,
+            release_height_m=rng.uniform(0.02, 0.05),
+            noise=rng.uniform(0.01, 0.06),
+        )
+
+
+class Arm:
+    """The robot, its demonstrator's style, and what surrounds it."""
+
+    def __init__(self, env: LiberoEnv, rng: np.random.Generator) -> None:
+        self.env = env
+        self.rng = rng
+        self.style = Style.sample(rng)
+        self.gripper = OPEN
+        self._site = env.problem.robots[0].eef_site_id
+        self._drift = np.zeros(3)
+
+    @property
+    def pose(self) -> Pose:
+        """Grip site, world frame."""
+        data = self.env.data
+        return Pose(data.site_xpos[self._site].copy(), data.site_xmat[self._site].reshape(3, 3).copy())
+
+    @property
+    def position(self) -> np.ndarray:
+        """Grip site, m, world frame."""
+        return self.env.data.site_xpos[self._site].copy()
+
+    @property
+    def opening_m(self) -> float:
+        """Distance between the fingers."""
+        return float(
+            np.abs(self.env.data.qpos[self.env.problem.robots[0]._ref_gripper_joint_pos_indexes]).sum()
+        )
+
+    def object_position(self, name: str) -> np.ndarray:
+        """Origin of an object, m, world frame."""
+        return self.env.data.xpos[self.env.problem.obj_body_id[name]].copy()
+
+    def bounds(self, name: str) -> np.ndarray:
+        """Low and high corner [2, 3] of an object's shape, m, world frame."""
+        points = object_points(self.env.problem, name)
+        return np.stack([points.min(axis=0), points.max(axis=0)])
+
+    def speed_of(self, name: str) -> float:
+        """Linear speed of an object, m/s."""
+        body = self.env.model.body(self.env.problem.obj_body_id[name])
+        return float(np.linalg.norm(self.env.data.qvel[body.dofadr[0] : body.dofadr[0] + 3]))
+
+    def turn_to(self, rotation: np.ndarray) -> np.ndarray:
+        """Rotation vector [3] in rad, world frame, from the present orientation to `rotation` [3, 3]."""
+        return Rotation.from_matrix(rotation @ self.pose.rotation.T).as_rotvec()
+
+    def action_towards(self, target: Pose, speed: float, noise: float) -> np.ndarray:
+        """The action, float32 [7], that moves the grip site towards `target`, at most `speed` of full."""
+        move = _GAIN * (target.position - self.position) / _POSITION_SCALE_M
+        move *= min(1.0, speed / max(float(np.linalg.norm(move)), 1e-9))
+        self._drift = 0.8 * self._drift + self.rng.normal(0.0, 0.6 * noise, 3)
+        turn = self.turn_to(target.rotation) / _ROTATION_SCALE_RAD
+        turn *= min(1.0, 1.0 / max(float(np.linalg.norm(turn)), 1e-9))
+        turn += self.rng.normal(0.0, 0.2 * noise, 3)
+        action = np.concatenate([move + self._drift * (noise > 0), turn, [self.gripper]])
+        return np.clip(action, -1.0, 1.0).astype(np.float32)
