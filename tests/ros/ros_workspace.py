@@ -110,7 +110,7 @@ class Workspace:
         self.launches.append(Launch(process, log, mark))
         return self.launches[-1]
 
-    def simulate(self, **arguments: object) -> Launch:
+    def simulate(self, domain: int | None = None, **arguments: object) -> Launch:
         """The simulation's launch file with arguments; assets that are always there unless told otherwise."""
         given = " ".join(f"{name}:={value}" for name, value in {"assets": "builtin", **arguments}.items())
-        return self.start(f"ros2 launch hilam_ros libero_sim.launch.py {given}")
+        return self.start(f"ros2 launch hilam_ros libero_sim.launch.py {given}", domain)

@@ -58,9 +58,15 @@ def test_lockstep_gives_the_actions_of_the_plain_loop(workspace, random_checkpoi
     assert str(folder) in launch.output
 
 
-def test_realtime_keeps_the_control_rate(workspace, random_checkpoint, tmp_path):
-    launch = workspace.simulate(mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=60)
+def test_realtime_keeps_the_control_rate_and_ends_with_zero_motion(workspace, random_checkpoint, tmp_path):
+    domain = 112
+    commands = workspace.start("ros2 topic echo /delta_twist_cmds geometry_msgs/msg/TwistStamped", domain)
+    launch = workspace.simulate(
+        domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=60
+    )
     assert launch.wait() == 0, launch.output
+    last = yaml.safe_load(commands.output.split("---\n")[-2])
+    assert not any([*last["twist"]["linear"].values(), *last["twist"]["angular"].values()]), last
     facts, actions, _ = episode(tmp_path)
     assert facts["steps"] == 60
     assert 18.0 < facts["rate_hz"] < 20.5
