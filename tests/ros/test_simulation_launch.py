@@ -100,6 +100,19 @@ def test_bad_argument_is_one_line_with_the_choices(workspace, random_checkpoint,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("pairing:=nearest", "error: pairing 'nearest' is not one of exact, asof"),
+        ("camera_topics:=[front]", "error: camera_topics has 1 entries for 2 cameras"),
+    ],
+)
+def test_bad_parameter_of_a_node_is_one_line(workspace, parameter, message):
+    node = workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {parameter}")
+    assert node.wait(30) == 1
+    assert message in node.output and "Traceback" not in node.output
+
+
 @pytest.mark.parametrize("change", [{"image_size": 64}, {"cameras": ["agentview", "wrist"]}])
 def test_checkpoint_with_other_cameras_is_refused_naming_both(workspace, random_checkpoint, tmp_path, change):
     other = shutil.copytree(random_checkpoint, tmp_path / "other")

@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image, JointState
 
 from hilam_core.observation import ObservationSpec, RawObservation, preprocess
 from hilam_ros.messages import image_array, image_message, stamp_to_ns
-from hilam_ros.node import NodeError, StackNode, run_node
+from hilam_ros.node import NodeError, StackNode, camera_topics, run_node
 from hilam_ros.pairing import Pairing, RateGate
 
 
@@ -22,14 +22,8 @@ class CameraIngest(StackNode):
 
     def __init__(self) -> None:
         super().__init__("camera_ingest")
-        self.cameras = self.parameter(
-            "cameras", ["agentview", "eye_in_hand"], "names the policy knows the cameras by"
-        )
-        topics = self.parameter(
-            "camera_topics", [f"{camera}/image_raw" for camera in self.cameras], "one per camera"
-        )
-        if len(topics) != len(self.cameras):
-            raise NodeError(f"camera_topics has {len(topics)} entries for {len(self.cameras)} cameras")
+        topics = camera_topics(self)
+        self.cameras = list(topics)
         size = self.parameter("image_size", 128, "side of the square images the policy reads [px]")
         self.spec = ObservationSpec(cameras=tuple(self.cameras), image_size=size)
         self.fingers = self.parameter(
@@ -46,25 +40,14 @@ class CameraIngest(StackNode):
         self.gate = RateGate(
             self.parameter("control_hz", 20.0, "observations a second that the policy was trained at")
         )
-        self.pairing = Pairing(
-            [*self.cameras, "joint_states", "ee_pose"],
-            "exact"
-            if self.lockstep
-            else self.parameter("pairing", "asof", "exact or asof, see docs/deployment.md"),
-            self.parameter("pairing_tolerance_s", 0.01, "asof: largest difference of stamps in a set"),
-            self.parameter("pairing_wait_s", 0.01, "asof: how long a stream may be late before it is held"),
-            self.parameter(
-                "pairing_hold_s", 0.0, "asof: oldest sample that may be used again; 0: drop instead"
-            ),
-        )
+        self.pairing = self.make_pairing()
         self.seq = 0
 
         self.publisher = self.create_publisher(Observation, "observation", self.newest_or_all())
         self.follow_task()
         subscribe = partial(self.create_subscription, qos_profile=self.sensor_qos())
         inputs = [
-            subscribe(Image, topic, partial(self.on_sample, camera))
-            for camera, topic in zip(self.cameras, topics, strict=True)
+            subscribe(Image, topic, partial(self.on_sample, camera)) for camera, topic in topics.items()
         ]
         joints_topic = self.parameter("joint_states_topic", "joint_states", "sensor_msgs/JointState")
         inputs.append(subscribe(JointState, joints_topic, partial(self.on_sample, "joint_states")))
@@ -77,6 +60,23 @@ class CameraIngest(StackNode):
             self.create_timer(
                 0.005, lambda: self.publish_set(self.pairing.poll(self.get_clock().now().nanoseconds))
             )
+
+    def make_pairing(self) -> Pairing:
+        chosen = self.parameter("pairing", "asof", "exact or asof, see docs/deployment.md")
+        tolerance_s = self.parameter(
+            "pairing_tolerance_s", 0.01, "asof: largest difference of stamps in a set"
+        )
+        wait_s = self.parameter(
+            "pairing_wait_s", 0.01, "asof: how long a stream may be late before it is held"
+        )
+        hold_s = self.parameter(
+            "pairing_hold_s", 0.0, "asof: oldest sample that may be used again; 0: drop instead"
+        )
+        streams = [*self.cameras, "joint_states", "ee_pose"]
+        try:
+            return Pairing(streams, "exact" if self.lockstep else chosen, tolerance_s, wait_s, hold_s)
+        except ValueError as error:
+            raise NodeError(str(error)) from None
 
     def on_task(self) -> None:
         self.seq = 0

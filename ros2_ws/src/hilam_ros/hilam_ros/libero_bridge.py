@@ -18,7 +18,7 @@ from hilam_ros.commands import NonFiniteCommand
 from hilam_ros.episode import EpisodeRecorder, summary_lines
 from hilam_ros.mailbox import LockstepMailbox, RealtimeMailbox
 from hilam_ros.messages import image_message, stamp_to_ns
-from hilam_ros.node import LATCHED, READY, NodeError, StackNode, command_scale, run_node
+from hilam_ros.node import LATCHED, READY, NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_ros.profile import ProfileError, read_card
 
 CAMERAS = ("agentview", "eye_in_hand")
@@ -37,7 +37,8 @@ class LiberoBridge(StackNode):
 
     def __init__(self) -> None:
         super().__init__("libero_bridge")
-        self.cameras = self.parameter("cameras", list(CAMERAS), "LIBERO's cameras to publish")
+        self.camera_topics = camera_topics(self)
+        self.cameras = list(self.camera_topics)
         self.scale = command_scale(self)
         self.finger_signs = np.array(
             self.parameter("finger_signs", [1.0, -1.0], "the simulation's finger positions over the arm's")
@@ -100,10 +101,9 @@ class LiberoBridge(StackNode):
 
     def make_topics(self) -> None:
         reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-        topics = self.parameter(
-            "camera_topics", [f"{camera}/image_raw" for camera in self.cameras], "one per camera"
-        )
-        self.camera_publishers = [self.create_publisher(Image, topic, reliable) for topic in topics]
+        self.camera_publishers = [
+            self.create_publisher(Image, topic, reliable) for topic in self.camera_topics.values()
+        ]
         joints_topic = self.parameter("joint_states_topic", "joint_states", "sensor_msgs/JointState")
         self.joints = self.create_publisher(JointState, joints_topic, reliable)
         pose_topic = self.parameter("ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped")

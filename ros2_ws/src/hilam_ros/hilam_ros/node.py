@@ -127,6 +127,20 @@ class StackNode(Node):
             self.report()
 
 
+def camera_topics(node: StackNode) -> dict[str, str]:
+    """The cameras by the policy's names, in order, and the topic of each."""
+    cameras = node.parameter(
+        "cameras",
+        ["agentview", "eye_in_hand"],
+        "names the policy (in simulation: LIBERO) knows the cameras by",
+    )
+    default = [f"{camera}/image_raw" for camera in cameras]
+    topics = node.parameter("camera_topics", default, "sensor_msgs/Image, one per camera")
+    if len(topics) != len(cameras):
+        raise NodeError(f"camera_topics has {len(topics)} entries for {len(cameras)} cameras")
+    return dict(zip(cameras, topics, strict=True))
+
+
 def command_scale(node: StackNode) -> CommandScale:
     """The arm's scales and limits, from parameters of the same names."""
     default = CommandScale()
