@@ -81,7 +81,7 @@ def builtin_folder() -> Path:
 
 def _generator_hash() -> str:
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
     return digest.hexdigest()[:12]
 
