@@ -23,6 +23,14 @@ class Painter:
     def band(self, v0: float, v1: float, colour: Colour) -> None:
         self.rectangle(0, v0, 1, v1, colour)
 
+    def gradient(self, v0: float, v1: float, low: Colour, high: Colour) -> None:
+        """A band that goes from `low` at v0 to `high` at v1."""
+        first, last = round((1 - v1) * self._size), round((1 - v0) * self._size)
+        for row in range(first, last):
+            share = (last - row - 0.5) / (last - first)
+            colour = tuple(round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
+            self._draw.rectangle((0, row, self._size, row), fill=colour)
+
     def ellipse(self, u: float, v: float, radius_u: float, radius_v: float, colour: Colour) -> None:
         s = self._size
         corners = ((u - radius_u) * s, (1 - v - radius_v) * s, (u + radius_u) * s, (1 - v + radius_v) * s)
@@ -62,6 +70,17 @@ def weave() -> Image.Image:
     shade = np.where(rim, 0.72 - 0.16 * ((columns + rows) % 12 < 6), shade)
     shade = np.where((v > 0.51), shade * 0.8, shade)
     return _image(np.array([214, 164, 100]) * shade[..., None])
+
+
+def wood(colour: Colour, seed: int, contrast: float = 10.0) -> Image.Image:
+    """Wood with its grain along u; tileable."""
+    rng = np.random.default_rng(seed)
+    waves = np.fft.fftfreq(_SIZE) * _SIZE
+    distance = np.hypot(*np.meshgrid(12 * waves, waves))
+    spectrum = np.fft.fft2(rng.normal(size=(_SIZE, _SIZE))) / (4 + distance)
+    spectrum[0, 0] = 0
+    grain = np.fft.ifft2(spectrum).real
+    return _image(np.array(colour) * (1 + contrast / 100 * grain / grain.std())[..., None])
 
 
 def planks(colour: Colour, grout: Colour | None, seed: int, rows: int = 4) -> Image.Image:
