@@ -1,24 +1,10 @@
-"""How the objects look: a generated mesh and a painted texture each.
-
-Textures are unrolled surfaces: u runs around the object, v from its bottom (0) to its top (1), so a label is
-drawn as it is read. Sizes are those of the bodies in `collision`; a new object is one more entry in LOOKS.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""Groceries: cans, bottles, cartons, boxes, and the basket they go into."""
 
 import numpy as np
+from hilam_sim.assets.objects.look import Look
 from hilam_sim.assets.paint import Colour, Painter, weave
 from hilam_sim.assets.shapes import Mesh, box, circle, loft, rounded_square, square
 from PIL import Image
-
-
-@dataclass(frozen=True)
-class Look:
-    """The mesh and the function that paints its texture."""
-
-    mesh: Mesh
-    paint: Callable[[], Image.Image]
 
 
 def can(radius: float, half_height: float, up: str) -> Mesh:
@@ -133,6 +119,22 @@ def paint_box(
     return painter.image
 
 
+def paint_cookies() -> Image.Image:
+    painter = Painter(_WHITE)
+    for k in range(24):
+        for row in range(2):
+            if (k + row) % 2:
+                painter.rectangle(k / 24, 0.15 * row, (k + 1) / 24, 0.15 * (row + 1), _RED)
+    painter.band(0.75, 1, _RED)
+    painter.text(0.5, 0.875, 0.9, 0.2, "COOKIES", _WHITE)
+    for u, v, radius in ((0.25, 0.53, 0.19), (0.73, 0.53, 0.2), (0.49, 0.5, 0.19)):
+        painter.disc(u, v, radius + 0.012, (150, 100, 45))
+        painter.disc(u, v, radius, (222, 170, 92))
+        for du, dv in ((-0.5, 0.3), (0.3, 0.5), (0.5, -0.2), (-0.1, -0.5), (-0.05, 0.05), (-0.55, -0.25)):
+            painter.disc(u + du * radius, v + dv * radius, 0.028, (80, 42, 20))
+    return painter.image
+
+
 _WHITE, _RED, _GREEN, _BLUE, _YELLOW = (
     (248, 248, 245),
     (205, 28, 28),
@@ -141,7 +143,7 @@ _WHITE, _RED, _GREEN, _BLUE, _YELLOW = (
     (255, 225, 60),
 )
 
-LOOKS: dict[str, Look] = {
+GROCERIES: dict[str, Look] = {
     "alphabet_soup": Look(
         can(0.033, 0.0415, "y"),
         lambda: paint_can(_BLUE, (250, 190, 40), _WHITE, "SOUP", _YELLOW, (225, 90, 20), (215, 180, 95)),
@@ -200,5 +202,8 @@ LOOKS: dict[str, Look] = {
         box(0.0415, 0.0247, 0.0149),
         lambda: paint_box((88, 45, 25), (75, 36, 20), "PUDDING", (255, 225, 170), None, (190, 30, 35)),
     ),
+    "cookies": Look(box(0.0418, 0.0307, 0.01).turned("z", 90), paint_cookies),
     "basket": Look(open_basket(), weave),
 }  # fmt: skip
+_dressing = GROCERIES["salad_dressing"]
+GROCERIES["new_salad_dressing"] = Look(_dressing.mesh.moved(y=0.05), _dressing.paint)  # another origin
