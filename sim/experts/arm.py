@@ -6,48 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from hilam_sim.env import LiberoEnv
+from hilam_sim.experts.planning import Scratch
+from hilam_sim.experts.pose import Pose, turned
 from hilam_sim.geometry import object_points
 from scipy.spatial.transform import Rotation
+
+__all__ = ["CLOSE", "OPEN", "Arm", "Pose", "Style", "turned"]
 
 OPEN, CLOSE = -1.0, 1.0
 
 _POSITION_SCALE_M, _ROTATION_SCALE_RAD = 0.05, 0.5  # of OSC_POSE's unit action
 _GAIN = 1.5  # on the position error: the arm covers about a third of an action's reach in a step
-_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Of the grip site in the world: position [3] in m, rotation [3, 3].
-
-    The rotation's columns: the axis along which the fingers close, the axis across them, the direction in
-    which the hand points.
-    """
-
-    position: np.ndarray
-    rotation: np.ndarray
-
-    def moved(self, offset: np.ndarray | tuple[float, float, float]) -> Pose:
-        """Shifted by `offset` [3] in m, world frame."""
-        return Pose(self.position + offset, self.rotation)
-
-    def raised_to(self, height_m: float) -> Pose:
-        """The same above or below, at a height."""
-        return Pose(np.append(self.position[:2], height_m), self.rotation)
-
-    def backed_off(self, distance_m: float) -> Pose:
-        """Pulled back against the direction in which the hand points."""
-        return Pose(self.position - distance_m * self.rotation[:, 2], self.rotation)
-
-
-def turned(yaw_rad: float, tilt_rad: float = 0.0) -> np.ndarray:
-    """Rotation [3, 3] of a hand pointing down, tilted, then turned about the vertical.
-
-    At zero it closes along the world's y axis. A positive tilt makes the hand point forwards (at zero yaw:
-    along x) as well as down, all forwards at pi/2.
-    """
-    tilt = Rotation.from_euler("y", -tilt_rad).as_matrix()
-    return Rotation.from_euler("z", yaw_rad).as_matrix() @ tilt @ _DOWN
 
 
 @dataclass(frozen=True)
@@ -90,6 +59,7 @@ class Arm:
         self.gripper = OPEN
         self._site = env.problem.robots[0].eef_site_id
         self._drift = np.zeros(3)
+        self.scratch = Scratch(env)
 
     @property
     def pose(self) -> Pose:
@@ -112,6 +82,15 @@ class Arm:
     def object_position(self, name: str) -> np.ndarray:
         """Origin of an object, m, world frame."""
         return self.env.data.xpos[self.env.problem.obj_body_id[name]].copy()
+
+    def object_pose(self, name: str) -> Pose:
+        """Origin and axes of an object, world frame."""
+        body = self.env.problem.obj_body_id[name]
+        return Pose(self.env.data.xpos[body].copy(), self.env.data.xmat[body].reshape(3, 3).copy())
+
+    def holds(self, *goal: str) -> bool:
+        """Whether a predicate of the task's goal is true now."""
+        return bool(self.env.problem._eval_predicate(list(goal)))
 
     def bounds(self, name: str) -> np.ndarray:
         """Low and high corner [2, 3] of an object's shape, m, world frame."""

@@ -1,47 +1,123 @@
-"""Picking objects up."""
+"""Where to hold an object, and picking it up."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from hilam_sim.experts.arm import OPEN, Arm, Pose, turned
-from hilam_sim.experts.skills import SkillWithOutcome, close_hand, descend, idle, move
-from hilam_sim.geometry import object_points
+from hilam_sim.experts.skills import SkillWithOutcome, close_hand, descend, idle, move, travel
+from hilam_sim.geometry import filled_points
+from scipy.spatial.transform import Rotation
 
-PALM_M = 0.010  # how far an object may stand out above the grip site: seams lower down catch on the pads
+_YAWS_RAD = np.linspace(-np.pi / 2, np.pi / 2, 13)
+_WIDTHS_M = (0.002, 0.072)
+_PAD_M = np.array([0.008, 0.006])  # half the pads' width and height
+_GAP_M = 0.012  # less apart than this, material counts as one piece
+_DEPTHS_M = (0.010, 0.020, 0.030, 0.045)  # of the grip site below the object's top: beyond, the palm is there
 _FINGERTIP_M = 0.010  # the grip site's least height above what the object stands on
-_MAX_WIDTH_M = 0.072
-ATTEMPTS = 4
+_CANDIDATES = 60
 
 
-def grasp_pose(arm: Arm, name: str) -> Pose:
-    """A grasp from above: the least turn at which the object fits."""
-    points = object_points(arm.env.problem, name)
-    low, high = points.min(axis=0), points.max(axis=0)
-    yaw = 0.0
-    for yaw in sorted(np.linspace(-np.pi / 2, np.pi / 2, 25)[1:], key=abs):
-        across = points[:, :2] @ np.array([-np.sin(yaw), np.cos(yaw)])
-        if np.ptp(across) < _MAX_WIDTH_M:
-            break
-    height = max(low[2] + _FINGERTIP_M, high[2] - PALM_M)
-    centre = np.append((low[:2] + high[:2]) / 2, height)
-    offset = arm.style.grasp_offset_m * (1.0, 1.0, float(high[2] - low[2] > 0.05))
-    return Pose(centre + offset, turned(float(yaw) + arm.style.yaw_rad))
+def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[Pose]:
+    """Hands that have a piece of the object between the fingers, best first; neighbours are not looked at.
+
+    The object is cut into slices as thick as a finger is wide; wherever a slice has a piece that fits between
+    the fingers, the hand can be around it: around a whole box, or around the rim of a bowl.
+    """
+    points = filled_points(arm.env.problem, name)
+    body = arm.env.problem.obj_body_id[name]
+    centre = arm.env.data.subtree_com[body].copy()
+    floor = float(points[:, 2].min())
+    found: list[tuple[float, Pose]] = []
+    for tilt in tilts_rad:
+        for yaw in _YAWS_RAD if tilt == 0.0 else np.linspace(-np.pi, np.pi, 25)[1:]:
+            rotation = turned(yaw, tilt)
+            reach = (centre[2] - floor - _FINGERTIP_M) / max(-rotation[2, 2], 0.1)
+            for position, unevenness, width in _pieces((points - centre) @ rotation, reach):
+                place = centre + rotation @ position
+                cost = (
+                    10.0 * float(np.linalg.norm(position[:2]))
+                    + 0.5 * _effort(rotation)
+                    + 50.0 * unevenness
+                    + 50.0 * max(0.0, width - 0.06)
+                    + arm.rng.uniform(0.0, 0.15)
+                )
+                found.append((cost, Pose(place, rotation)))
+    return [_styled(arm, pose) for _, pose in sorted(found, key=lambda item: item[0])]
 
 
-def pick(arm: Arm, name: str) -> SkillWithOutcome:
-    """Grasp an object from above and lift it; returns whether it is in the hand. Tries again after a miss."""
-    for _ in range(ATTEMPTS):
-        target = grasp_pose(arm, name)
-        above = target.raised_to(arm.bounds(name)[1, 2] + arm.style.hover_m)
-        arm.gripper = OPEN
-        yield from move(arm, above, "reach", tolerance_m=0.025, bow=1.0)
-        yield from descend(arm, target)
-        rest = arm.object_position(name)[2]
-        yield from close_hand(arm, target)
-        yield from move(arm, target.moved((0.0, 0.0, 0.06)), "lift", tolerance_m=0.02, steps=20)
-        if arm.object_position(name)[2] > rest + 0.02:
-            return True
-        arm.gripper = OPEN
-        yield from move(arm, above, "retreat", tolerance_m=0.03, steps=25)
-        yield from idle(arm, "settle", 4)
+def _effort(rotation: np.ndarray) -> float:
+    """How far a hand is from the arm's easiest orientation, rad."""
+    return float(np.linalg.norm(Rotation.from_matrix(rotation @ turned(0.0).T).as_rotvec()))
+
+
+def _pieces(points: np.ndarray, reach_m: float) -> Iterator[tuple[np.ndarray, float, float]]:
+    """Places of the grip site, in the frame of a hand, with a piece between the fingers: position [3],
+    how unevenly the pads would touch it [m], and its width [m]."""
+    top = points[:, 2].min()
+    for depth in sorted({min(depth, reach_m - top) for depth in _DEPTHS_M}):
+        level = points[np.abs(points[:, 2] - top - depth) < _PAD_M[1]]
+        if len(level) == 0:
+            continue
+        for across in np.arange(level[:, 1].min() + _PAD_M[0], level[:, 1].max(), 0.008):
+            slice_ = level[np.abs(level[:, 1] - across) < _PAD_M[0]]
+            order = np.argsort(slice_[:, 0])
+            slice_ = slice_[order]
+            for piece in np.split(slice_, np.flatnonzero(np.diff(slice_[:, 0]) > _GAP_M) + 1):
+                if len(piece) < 2:
+                    continue
+                low, high = piece[0, 0], piece[-1, 0]
+                if _WIDTHS_M[0] <= high - low <= _WIDTHS_M[1]:
+                    position = np.array([(low + high) / 2, across, top + depth])
+                    yield position, _unevenness(piece, across) + 0.1 * abs(depth - 0.015), high - low
+
+
+def _unevenness(piece: np.ndarray, across: float) -> float:
+    """How far the faces of a piece are from parallel to the pads, m."""
+    halves = [piece[piece[:, 1] < across, 0], piece[piece[:, 1] >= across, 0]]
+    if min(len(half) for half in halves) == 0:
+        return 0.01
+    left, right = ((half.min(), half.max()) for half in halves)
+    return abs(left[0] - right[0]) + abs(left[1] - right[1])
+
+
+def _styled(arm: Arm, pose: Pose) -> Pose:
+    """A demonstrator does not hit the same point twice."""
+    turn = Rotation.from_euler("z", arm.style.yaw_rad).as_matrix()
+    offset = pose.rotation @ (arm.style.grasp_offset_m * (0.3, 1.0, 0.0))
+    return Pose(pose.position + offset, turn @ pose.rotation)
+
+
+def feasible(arm: Arm, name: str, grasp: Pose) -> bool:
+    """Whether arm and open hand get around the object without touching anything."""
+    scratch = arm.scratch
+    scratch.refresh()
+    for distance in (0.06, 0.02, 0.0):
+        scratch.open_hand()
+        if not scratch.reach(grasp.backed_off(distance)) or not scratch.is_free(robot=True):
+            return False
+    return True
+
+
+def choose_grasp(arm: Arm, name: str, suits: Callable[[Pose], bool] = lambda grasp: True) -> Pose | None:
+    """The best grasp that is feasible and suits what is to be done with the object."""
+    possible = [g for g in grasps(arm, name)[:_CANDIDATES] if feasible(arm, name, g)]
+    return next((g for g in possible[:8] if suits(g)), possible[0] if possible else None)
+
+
+def pick(arm: Arm, name: str, grasp: Pose) -> SkillWithOutcome:
+    """Grasp an object and lift it; returns whether it is in the hand."""
+    arm.gripper = OPEN
+    above = grasp.backed_off(arm.style.hover_m + 0.02)
+    yield from travel(arm, above, "reach")
+    yield from descend(arm, grasp)
+    rest = arm.object_position(name)[2]
+    yield from close_hand(arm, grasp)
+    yield from move(arm, grasp.moved((0.0, 0.0, 0.06)), "lift", tolerance_m=0.02, steps=20)
+    if arm.object_position(name)[2] > rest + 0.02:
+        return True
+    arm.gripper = OPEN
+    yield from move(arm, above, "retreat", tolerance_m=0.03, steps=25)
+    yield from idle(arm, "settle", 4)
     return False

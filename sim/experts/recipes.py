@@ -5,21 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hilam_sim.experts import articulation
-from hilam_sim.experts.arm import Arm
-from hilam_sim.experts.grasping import ATTEMPTS, pick
-from hilam_sim.experts.placing import place_in
+from hilam_sim.experts.arm import Arm, Pose
+from hilam_sim.experts.grasping import choose_grasp, pick
+from hilam_sim.experts.placing import Goal, in_hand, place, plan_placement
 from hilam_sim.experts.skills import Skill, settle
 
-
-def recipe_in(arm: Arm, name: str, region: str) -> Skill:
-    """In(object, region of a container)."""
-    container = arm.env.problem.object_sites_dict[region].parent_name
-    for _ in range(ATTEMPTS):
-        if (yield from pick(arm, name)):
-            yield from place_in(arm, name, container)
-            yield from settle(arm, name)
-        if arm.env.success():
-            return
+_ATTEMPTS = 4
 
 
-RECIPES: dict[str, Callable[..., Skill]] = {"in": recipe_in, **articulation.RECIPES}
+def bring(predicate: str) -> Callable[..., Skill]:
+    """In(object, region) or On(object, region or object): pick up and put there, again after a miss."""
+
+    def recipe(arm: Arm, name: str, target: str) -> Skill:
+        goal = Goal(predicate, name, target)
+        for _ in range(_ATTEMPTS):
+            if arm.holds(predicate, name, target):
+                return
+            stood = arm.object_pose(name)
+
+            def suits(grasp: Pose) -> bool:
+                return plan_placement(arm, goal, stood.rotation, in_hand(grasp, stood)) is not None
+
+            grasp = choose_grasp(arm, name, suits)
+            if grasp is None:
+                arm.why = "no grasp"
+                return
+            if (yield from pick(arm, name, grasp)):
+                held = in_hand(arm.pose, arm.object_pose(name))
+                placement = plan_placement(arm, goal, stood.rotation, held)
+                if placement is None:
+                    arm.why = "no placement"
+                    return
+                yield from place(arm, name, placement)
+                yield from settle(arm, name)
+
+    return recipe
+
+
+RECIPES: dict[str, Callable[..., Skill]] = {"in": bring("in"), "on": bring("on"), **articulation.RECIPES}

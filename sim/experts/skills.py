@@ -74,6 +74,29 @@ def descend(arm: Arm, target: Pose) -> Skill:
     yield from move(arm, aim, "descend", tolerance_m=0.006, steps=40)
 
 
+def travel(arm: Arm, target: Pose, phase: str, held: str | None = None) -> Skill:
+    """Move through the open to `target`: up where something stands in the way, over it, and down."""
+    hanging = arm.position[2] - arm.bounds(held)[0, 2] if held else 0.02
+    need = _obstacle_height(arm, target, held) + hanging + arm.style.clearance_m
+    start = arm.pose
+    if need > min(start.position[2], target.position[2]):
+        need = max(need, target.position[2])
+        if start.position[2] < need - 0.02:
+            yield from move(arm, start.raised_to(need), "lift" if held else phase, tolerance_m=0.03, steps=40)
+        yield from move(arm, target.raised_to(need), phase, tolerance_m=0.02, bow=0.7)
+    yield from move(arm, target, phase, tolerance_m=0.02, bow=0.0 if need > target.position[2] else 0.7)
+
+
+def _obstacle_height(arm: Arm, target: Pose, held: str | None) -> float:
+    """Top [m] of what stands between the hand and `target`."""
+    ends = np.stack([arm.position[:2], target.position[:2]])
+    low, high = ends.min(axis=0) - 0.06, ends.max(axis=0) + 0.06
+    boxes = [arm.bounds(name) for name in arm.env.problem.obj_body_id if name != held]
+    return max(
+        (box[1, 2] for box in boxes if (box[0, :2] < high).all() and (box[1, :2] > low).all()), default=0.0
+    )
+
+
 def close_hand(arm: Arm, target: Pose) -> Skill:
     """Close the fingers, staying at `target`."""
     arm.gripper = CLOSE
