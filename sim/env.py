@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
 from gymnasium import spaces
-from hilam_sim.assets import lighten_rendering, lighten_robot, resolve_assets
-from hilam_sim.backend import libero_envs
+from hilam_sim.assets import resolve_assets
 from hilam_sim.control import Stepper
 from hilam_sim.errors import SimError
 from hilam_sim.placements import PLACEMENTS, scatter
+from hilam_sim.problem import RESET_ATTEMPTS, build_problem, global_seed
 from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
 
 CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
@@ -23,19 +20,7 @@ CONTROL_HZ = 20
 SETTLE_STEPS = 10
 IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 
-_RESET_ATTEMPTS = 50
 _JOINT_NOISE_RAD = 0.02  # of the published initial states
-
-
-@contextmanager
-def _global_seed(seed: int) -> Iterator[None]:
-    """LIBERO draws from numpy's global generator: seed it, and give the caller's back."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
 
 
 class LiberoEnv(gymnasium.Env):
@@ -57,6 +42,8 @@ class LiberoEnv(gymnasium.Env):
         assets: "auto", "builtin" or "official"; `self.assets` says which was taken.
         render: Without, no images and no OpenGL.
         max_steps: Steps until truncation, by default the suite's protocol limit.
+        exact: Repeat the contact solver as stock LIBERO does: states equal stock's to the last bit instead of
+            to the solver's tolerance, and a step takes a third longer.
 
     Raises:
         SimError: unknown names, assets that are missing or lack the suite, no OpenGL.
@@ -73,6 +60,7 @@ class LiberoEnv(gymnasium.Env):
         assets: str = "auto",
         render: bool = True,
         max_steps: int | None = None,
+        exact: bool = False,
     ) -> None:
         self.task = get_task(suite, task)
         self.instruction = self.task.instruction
@@ -82,7 +70,7 @@ class LiberoEnv(gymnasium.Env):
             raise SimError(f"image_size must be at least 1 pixel, not {image_size}")
         found = resolve_assets(assets, suite)
         self.assets = found.kind
-        self.problem = _build_problem(str(self.task.bddl_path), found)
+        self.problem = build_problem(self.task.bddl_path, found.path, found.kind == "builtin", CONTROL_HZ)
         self.model = self.problem.sim.model._model
         self.data = self.problem.sim.data._data
         self._robot = self.problem.robots[0]
@@ -90,7 +78,7 @@ class LiberoEnv(gymnasium.Env):
         self._joint_qpos = self._robot._ref_joint_pos_indexes
         self._ee_body = self.model.body(self._robot.robot_model.eef_name).id
         self._renderer = self._make_renderer() if render else None
-        self._stepper = Stepper(self.problem)
+        self._stepper = Stepper(self.problem, exact)
         self._steps = 0
         self._placed = False
         self.render_mode = "rgb_array" if render else None
@@ -131,7 +119,7 @@ class LiberoEnv(gymnasium.Env):
         placement, index = self._read_options(options)
         if seed is None:
             seed = 0 if placement == "stored" else int(self.np_random.integers(2**31))
-        with _global_seed(seed):
+        with global_seed(seed):
             self._reset_problem(0.0 if placement == "stored" else _JOINT_NOISE_RAD)
         if placement == "stored":
             self._write_state(initial_states(self.task)[index])
@@ -161,14 +149,15 @@ class LiberoEnv(gymnasium.Env):
 
         self._robot.initialization_noise["magnitude"] = joint_noise_rad
         self._robot.gripper.current_action = np.zeros(self._robot.gripper.dof)
-        for _ in range(_RESET_ATTEMPTS):
+        for _ in range(RESET_ATTEMPTS):
             try:
                 self.problem.reset()
+                self._stepper.begin()
                 return
             except RandomizationError:
                 continue
         raise SimError(
-            f"no valid placement of {self.task.name} in {_RESET_ATTEMPTS} attempts: try another seed"
+            f"no valid placement of {self.task.name} in {RESET_ATTEMPTS} attempts: try another seed"
         )
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -222,20 +211,26 @@ class LiberoEnv(gymnasium.Env):
     def set_state(self, state: np.ndarray) -> dict[str, np.ndarray]:
         """Put the simulation into `state`, float64 [d], without settling; returns the observation.
 
+        What follows does not depend on what was before, but for how far the fingers were told to close, which
+        a state does not hold.
+
         Raises:
             SimError: wrong length or not finite.
         """
-        self._write_state(state)
+        self._write_state(state, forget=True)
+        self._stepper.hold()
         self._placed = True
         return self._observe()
 
-    def _write_state(self, state: np.ndarray) -> None:
+    def _write_state(self, state: np.ndarray, forget: bool = False) -> None:
         state = np.asarray(state, dtype=np.float64)
         size = 1 + self.model.nq + self.model.nv
         if state.shape != (size,):
             raise SimError(f"state has shape {state.shape}, {self.task.name} needs ({size},)")
         if not np.isfinite(state).all():
             raise SimError(f"state is not finite at index {int(np.argmin(np.isfinite(state)))}")
+        if forget:
+            mujoco.mj_resetData(self.model, self.data)
         self.problem.sim.set_state_from_flattened(state)
         self.problem.sim.forward()
         self.problem._post_process()
@@ -245,48 +240,3 @@ class LiberoEnv(gymnasium.Env):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-
-def _reset_as_if_new(sim: Any, body_pos: np.ndarray, body_quat: np.ndarray) -> None:
-    """Leave MuJoCo as right after loading: fixtures in place, data and the solver's warm start untouched."""
-    sim.model.body_pos[:], sim.model.body_quat[:] = body_pos, body_quat
-    mujoco.mj_resetData(sim.model._model, sim.data._data)
-    sim.forward()
-
-
-def _build_problem(bddl_path: str, assets: Any) -> Any:
-    """LIBERO's problem object with the standard controller, without cameras."""
-    libero = libero_envs(assets.path)
-    import robosuite
-    from libero.libero.envs import bddl_utils
-    from robosuite.utils.errors import RandomizationError
-
-    original = libero.TASK_MAPPING[bddl_utils.get_problem_info(bddl_path)["problem_name"]]
-
-    def initialize_sim(self: Any, xml_string: str | None = None) -> None:
-        if assets.kind == "builtin":
-            self._xml_processor = lambda xml: lighten_rendering(lighten_robot(xml))
-        super(problem_class, self)._initialize_sim(xml_string)
-
-        model = self.sim.model._model
-        self.sim.reset = partial(_reset_as_if_new, self.sim, model.body_pos.copy(), model.body_quat.copy())
-
-    # LIBERO compares the class name with the problem's: a subclass must keep it.
-    problem_class: Any = type(original.__name__, (original,), {"_initialize_sim": initialize_sim})
-    with _global_seed(0):
-        for _ in range(_RESET_ATTEMPTS):
-            try:
-                return problem_class(
-                    bddl_path,
-                    robots=["Panda"],
-                    controller_configs=robosuite.load_controller_config(default_controller="OSC_POSE"),
-                    initialization_noise=None,
-                    use_camera_obs=False,
-                    has_offscreen_renderer=False,
-                    control_freq=CONTROL_HZ,
-                    ignore_done=True,
-                    hard_reset=False,
-                )
-            except RandomizationError:
-                continue
-    raise SimError(f"no valid placement for {bddl_path}")

@@ -35,8 +35,9 @@ def _replay(env, actions, **reset):
     return np.array(states)
 
 
-def test_states_and_poses_equal_stock_libero_to_the_bit(env):
-    actions = _actions(env, 60)
+@pytest.fixture(scope="module")
+def stock(env):
+    """Stock LIBERO after stored state 0 of the same task and the idle steps."""
     stock = libero_envs(resolve_assets("builtin").path).env_wrapper.ControlEnv(
         bddl_file_name=str(env.task.bddl_path), use_camera_obs=False, has_offscreen_renderer=False
     )
@@ -45,11 +46,20 @@ def test_states_and_poses_equal_stock_libero_to_the_bit(env):
     stock.set_init_state(initial_states(env.task)[0])
     for _ in range(SETTLE_STEPS):
         stock.step(IDLE_ACTION)
+    yield stock
+    stock.close()
+
+
+def test_exact_states_equal_stock_libero_to_the_bit_and_the_others_closely(env, stock):
+    """A whole episode: the can is grasped, carried and dropped into the basket."""
+    actions = _actions(env, 140)
+    exact = LiberoEnv("libero_object", 3, render=False, assets="builtin", exact=True)
+    exact.reset()
     env.reset()
     for action in actions:
         stock.step(action.astype(np.float64))
-        observation, *_ = env.step(action)
-        np.testing.assert_array_equal(env.get_state(), stock.get_sim_state())
+        observation, *_, info = exact.step(action)
+        np.testing.assert_array_equal(exact.get_state(), stock.get_sim_state())
         # Stock observables are sampled 48 ms earlier, in the first substep: compare with the simulation.
         np.testing.assert_array_equal(
             observation["ee_pos"], stock.sim.data.get_site_xpos("gripper0_grip_site")
@@ -57,7 +67,43 @@ def test_states_and_poses_equal_stock_libero_to_the_bit(env):
         np.testing.assert_array_equal(
             observation["ee_quat"][[3, 0, 1, 2]], stock.sim.data.get_body_xquat("robot0_right_hand")
         )
-    stock.close()
+        *_, fast = env.step(action)
+        assert info["success"] == fast["success"] == stock.check_success()
+        positions = slice(1, 1 + env.model.nq)
+        np.testing.assert_allclose(env.get_state()[positions], stock.get_sim_state()[positions], atol=1e-4)
+    assert info["success"]
+
+
+def test_torques_equal_robosuites_controller_in_every_state(env):
+    """Its own controller runs beside ours, with the goals of the same actions."""
+    actions = _actions(env, 140)
+    env.reset()
+    ours, theirs = env._stepper._controller, env._robot.controller
+    for action in actions:
+        theirs.new_update = True
+        theirs.set_goal(action[:6].astype(np.float64))
+        env.step(action)
+        theirs.new_update = True
+        expected = theirs.run_controller()
+        ours.read()
+        np.testing.assert_allclose(ours.torques(), expected, rtol=0, atol=1e-9)
+
+
+def test_contacts_are_those_robosuite_finds(env):
+    from robosuite.environments.base import MujocoEnv
+
+    for action in _actions(env, 140)[::7]:
+        env.step(action)
+    problem, gripper = env.problem, env.problem.robots[0].gripper
+    models = [*problem.objects_dict.values(), gripper]
+    names = list(gripper.important_geoms["left_fingerpad"])
+    found = 0
+    for first in [*models, names, names[0]]:
+        for second in [*models, names, None]:
+            touching = problem.check_contact(first, second)
+            assert touching == MujocoEnv.check_contact(problem, first, second)
+            found += touching
+    assert found > 3
 
 
 def test_an_episode_does_not_depend_on_what_was_before(env):
@@ -67,6 +113,21 @@ def test_an_episode_does_not_depend_on_what_was_before(env):
     np.testing.assert_array_equal(first, _replay(env, actions))
     other = LiberoEnv("libero_object", 3, render=False, assets="builtin")
     np.testing.assert_array_equal(first, _replay(other, actions))
+
+
+def test_a_state_forgets_what_was_before(env):
+    actions = _actions(env, 60)
+    state = _replay(env, actions[:40])[-1]
+
+    def follow():
+        env.set_state(state)
+        return [env.step(action) and env.get_state() for action in actions]
+
+    first = follow()
+    env.reset(options={"init_state": 7})
+    for action in actions:  # ends with the same command to the fingers
+        env.step(np.append(-action[:6], action[6]))
+    np.testing.assert_array_equal(first, follow())
 
 
 def test_a_seed_decides_a_placement_and_leaves_numpy_alone(env):
