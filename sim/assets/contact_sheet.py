@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from hilam_sim.tasks import Task
 
-_WIDTH, _CAPTION, _GAP = 1100, 28, 6  # pixels: the sheet at most, two lines of text, between tasks
+_WIDTH, _CAPTION, _GAP = 1100, 40, 6  # pixels: the sheet at most, three lines of text, between tasks
 
 
 def contact_sheet(
@@ -44,7 +44,7 @@ def contact_sheet(
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
     for place, task in enumerate(tasks):
         x, y = place % columns * width, place // columns * height
-        lines = textwrap.wrap(_caption(task), int(width / 5.2))[:2]
+        lines = textwrap.wrap(_caption(task), int(width / 5.2))[:3]
         draw.multiline_text((x + 2, y), "\n".join(lines), fill="black", font=font, spacing=1)
         for column, kind in enumerate(assets):
             sheet.paste(_views(task, kind, size), (x + column * size, y + _CAPTION))

@@ -73,7 +73,7 @@ def wine_rack() -> Mesh:
         parts.append(dark(box(0.135, 0.001, 0.009)).turned("x", 31.6).moved(0, y - 0.068, z - 0.03))
     parts.append(dark(box(0.009, 0.0085, 0.164)).turned("x", -16).moved(0, 0.0075, 0.1635))
     for sign in (-1, 1):
-        parts.append(dark(box(0.09, 0.062, 0.0045)).turned("x", -sign * 7).moved(0, sign * 0.067, 0.011))
+        parts.append(dark(box(0.09, 0.067, 0.0045)).turned("x", -sign * 7).moved(0, sign * 0.066, 0.011))
     parts.append(dark(box(0.0675, 0.0675, 0.0065)).moved(z=0.0065))
     return merge(*parts)
 
@@ -101,7 +101,7 @@ def _paint_book(cover: Colour, ink: Colour, title: str) -> Image.Image:
 
 
 def _paint_wine_rack() -> Image.Image:
-    picture = wood((118, 48, 26), seed=5)
+    picture = wood((92, 40, 24), seed=5)
     light = wood((206, 172, 124), seed=6, contrast=6).rotate(90)
     picture.paste(light.crop((0, 0, 256, 154)), (0, 0))
     painter = Painter((0, 0, 0))
@@ -120,7 +120,7 @@ FURNISHINGS: dict[str, Look] = {
         book(0.0269, 0.1013, 0.1235).moved(0.0028, -0.0008),
         partial(_paint_book, (236, 196, 52), (120, 60, 20), "BOOK"),
     ),
-    "desk_caddy": Look(desk_caddy(), partial(wood, (122, 84, 52), seed=1)),
+    "desk_caddy": Look(desk_caddy(), partial(wood, (88, 58, 36), seed=1)),
     "wooden_tray": Look(wooden_tray(), partial(wood, (196, 148, 92), seed=2)),
     "wine_rack": Look(wine_rack(), _paint_wine_rack),
     "wooden_two_layer_shelf": Look(two_layer_shelf(), partial(wood, (100, 70, 48), seed=3)),

@@ -205,5 +205,4 @@ GROCERIES: dict[str, Look] = {
     "cookies": Look(box(0.0418, 0.0307, 0.01).turned("z", 90), paint_cookies),
     "basket": Look(open_basket(), weave),
 }  # fmt: skip
-_dressing = GROCERIES["salad_dressing"]
-GROCERIES["new_salad_dressing"] = Look(_dressing.mesh.moved(y=0.05), _dressing.paint)  # another origin
+GROCERIES["new_salad_dressing"] = GROCERIES["salad_dressing"]

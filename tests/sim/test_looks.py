@@ -1,0 +1,137 @@
+"""What the built-in pack draws: one small, closed, correctly wound mesh and one texture an object."""
+
+import re
+
+import numpy as np
+import pytest
+from hilam_sim.assets.objects import LOOKS
+from hilam_sim.assets.paint import wood
+from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
+from hilam_sim.tasks import SUITES, list_tasks
+
+FIXTURES = {"flat_stove", "microwave", "white_cabinet", "wooden_cabinet"}  # of moving parts, drawn elsewhere
+ARENAS = {"floor", "kitchen_table", "living_room_table", "study_table", "table"}
+
+
+def _normals(mesh):
+    a, b, c = (mesh.points[mesh.triangles[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
+
+
+def _volume(mesh):
+    """Positive if triangles face outwards, whatever the origin, as the mesh is closed."""
+    return (mesh.points[mesh.triangles[:, 0]] * _normals(mesh)).sum() / 6
+
+
+def _border(mesh):
+    """How much of the surface is missing: the sum of the area vectors of a closed mesh is zero."""
+    return np.linalg.norm(_normals(mesh).sum(0)) / np.abs(_normals(mesh)).sum()
+
+
+def test_every_object_of_every_task_has_a_look():
+    needed = set()
+    for suite in SUITES:
+        for task in list_tasks(suite):
+            needed |= set(re.findall(r" - ([a-z0-9_]+)\s", task.bddl_path.read_text()))
+    assert len(needed) == 38
+    assert needed - FIXTURES - ARENAS == LOOKS.keys()
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_meshes_are_small_closed_and_face_outwards(name):
+    mesh = LOOKS[name].mesh
+    assert 12 <= len(mesh.triangles) <= 700
+    for values in (mesh.points, mesh.normals, mesh.uv):
+        assert np.isfinite(values).all()
+    assert np.ptp(mesh.points, axis=0).max() < 0.5  # metres
+    assert _border(mesh) < 1e-6
+    assert _volume(mesh) > 0
+    np.testing.assert_allclose(np.linalg.norm(mesh.normals[mesh.triangles], axis=2), 1, atol=1e-6)
+    facing = (mesh.normals[mesh.triangles].mean(1) * _normals(mesh)).sum(1)
+    assert (facing > 0).all()  # shading and winding agree: nothing is lit from behind
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_numbers_survive_the_file(name):
+    """OBJ files hold five decimals: no triangle may vanish, MuJoCo refuses a mesh of repeated points."""
+    lines = LOOKS[name].mesh.obj().splitlines()
+    points = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
+    np.testing.assert_allclose(points, LOOKS[name].mesh.points, atol=6e-6)
+    faces = [line.split()[1:] for line in lines if line.startswith("f ")]
+    corners = points[[[int(corner.split("/")[0]) - 1 for corner in face] for face in faces]]
+    assert all(len(np.unique(triangle, axis=0)) == 3 for triangle in corners)
+
+
+# RGB of the whole texture, held loosely: an object must not become another one's colour unnoticed
+MEAN_COLOUR = {
+    "alphabet_soup": (169, 158, 122),
+    "tomato_sauce": (177, 123, 108),
+    "ketchup": (221, 124, 114),
+    "salad_dressing": (152, 193, 148),
+    "bbq_sauce": (147, 73, 21),
+    "milk": (161, 185, 193),
+    "orange_juice": (232, 172, 28),
+    "butter": (235, 144, 47),
+    "cream_cheese": (157, 175, 215),
+    "chocolate_pudding": (151, 89, 65),
+    "cookies": (218, 150, 126),
+    "basket": (140, 107, 65),
+    "new_salad_dressing": (152, 193, 148),
+    "akita_black_bowl": (44, 44, 49),
+    "white_bowl": (221, 222, 219),
+    "plate": (238, 228, 225),
+    "glazed_rim_porcelain_ramekin": (210, 207, 198),
+    "porcelain_mug": (226, 226, 224),
+    "red_coffee_mug": (165, 21, 19),
+    "white_yellow_mug": (219, 184, 68),
+    "chefmate_8_frypan": (61, 61, 64),
+    "moka_pot": (176, 177, 180),
+    "wine_bottle": (80, 68, 55),
+    "black_book": (66, 62, 54),
+    "yellow_book": (225, 188, 68),
+    "desk_caddy": (87, 58, 35),
+    "wooden_tray": (195, 148, 92),
+    "wine_rack": (154, 113, 79),
+    "wooden_two_layer_shelf": (100, 69, 47),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_colours_are_those_the_names_promise(name):
+    picture = LOOKS[name].paint()
+    assert picture.size == (256, 256)
+    assert picture.tobytes() == LOOKS[name].paint().tobytes()  # the same every time
+    np.testing.assert_allclose(np.asarray(picture, float).mean((0, 1)), MEAN_COLOUR[name], atol=8)
+
+
+def test_tubes_and_slabs_have_the_volume_of_their_shape():
+    straight = tube([(0, 0, 0.1, 0.2), (0, 1, 0.1, 0.2)], count=64)
+    assert _volume(straight) == pytest.approx(np.pi * 0.1 * 0.2, rel=0.01)
+    assert _volume(slab([(0, 0), (1, 0), (0, 1)], 0.2)) == pytest.approx(0.2)
+    assert _volume(board(0.1, 0.2, 0.3)) == pytest.approx(8 * 0.1 * 0.2 * 0.3)
+    prism = loft(
+        [(0, 0, 0, 0), (0, 1, 1, 0), (0, 1, 1, 0), (1, 1, 1, 1), (1, 1, 1, 1), (1, 0, 0, 1)], polygon(8)
+    )
+    assert _volume(prism) == pytest.approx(2 * np.sqrt(2))
+
+
+def test_moving_and_turning_a_mesh():
+    mesh = board(0.1, 0.2, 0.3)
+    turned = mesh.turned("z", 90).moved(1, 2, 3)
+    np.testing.assert_allclose(turned.points.min(0), (0.8, 1.9, 2.7))
+    np.testing.assert_allclose(turned.points.max(0), (1.2, 2.1, 3.3))
+    quarter = loft([(0, 1, 1, 0), (1, 1, 1, 1)], circle()).turned("x", 90)  # z to -y
+    np.testing.assert_allclose(quarter.points[:, 1].min(), -1)
+    assert (mesh.turned("y", 35).normals * mesh.turned("y", 35).points > -1).all()
+
+
+def test_patches_share_a_texture():
+    uv = tube([(0, 0, 0.1, 0.1), (0, 1, 0.1, 0.1)]).patched(0.25, 0.5, 0.75, 0.6).uv
+    np.testing.assert_allclose(uv.min(0), (0.25, 0.5))
+    np.testing.assert_allclose(uv.max(0), (0.75, 0.6))
+
+
+def test_wood_tiles():
+    picture = np.asarray(wood((120, 80, 50), seed=1), float)
+    inside = np.abs(np.diff(picture, axis=0)).mean()
+    assert np.abs(picture[0] - picture[-1]).mean() < 1.5 * inside
