@@ -10,7 +10,7 @@ setup(
     ],
     package_dir={"hilam_core": "hilam_core", "hilam_sim": "sim"},
     include_package_data=True,
-    package_data={"hilam_core": ["**/*.npz"], "hilam_sim": ["**/*.json"]},
+    package_data={"hilam_core": ["**/*.npz"], "hilam_sim": ["**/*.json", "assets/bodies/*.txt"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/hilam"]),
         ("share/hilam", ["package.xml"]),

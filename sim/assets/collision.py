@@ -1,208 +1,101 @@
-"""The physical bodies of the objects: LIBERO's collision primitives as numbers, in metres.
+"""The physical bodies of the objects and fixtures: LIBERO's collision primitives as numbers.
 
-Bodies, masses and contacts are those of the official assets, so that states, demonstrations and success
-rates carry over exactly. One row is one box: position (3), orientation quaternion wxyz (4), half sizes (3).
+Bodies, joints, masses and contacts are those of LIBERO's assets (MIT licence), so that states, demonstrations
+and success rates carry over exactly. Each object is one file of the folder `bodies`, in metres, kilograms and
+radians; `tools/import_body.py` writes such a file from an object's MJCF. Its rows:
+
+    folder F                  subfolder of the assets
+    extent B T R              heights of the bottom and top sites; x and y of the horizontal radius site
+    body NAME [pose]          what follows, two spaces further in, belongs to it
+    box [pose] size           also capsule, cylinder: a collision geom
+    contact key=...           contact of the geoms that follow, from here on; without keys `CONTACT` again
+    site NAME box [pose] size a region that goal predicates look at
+    joint NAME slide|hinge    how the body moves in its parent
+    inertial                  where geoms do not say the mass
+
+A pose is a position (3 numbers), or a position and an orientation quaternion wxyz (7); a size is MuJoCo's.
+`key=1,2` is the MJCF attribute key="1 2".
 """
 
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-GEOM = {"solimp": "0.998 0.998 0.001", "solref": "0.001 1", "density": "100", "friction": "0.95 0.3 0.1"}
+from hilam_sim.assets.mjcf import add
+
+CONTACT = {"solimp": "0.998 0.998 0.001", "solref": "0.001 1", "density": "100", "friction": "0.95 0.3 0.1"}
+_SIZES = {"box": 3, "capsule": 2, "cylinder": 2}
+_FOLDER = Path(__file__).with_name("bodies")
 
 
 @dataclass(frozen=True)
 class Body:
-    """Folder, heights of the bottom and top sites, x and y of the horizontal radius site, the boxes.
+    """`root` is the MJCF element of the body, without anything that is only drawn."""
 
-    `regions` are named box sites (a row each, as for the boxes) that goal predicates look at.
-    """
-
-    family: str
+    folder: str
     bottom_m: float
     top_m: float
     radius_m: float
-    boxes: str
-    regions: tuple[tuple[str, str], ...] = ()
+    root: ET.Element
+
+    def xml(self, name: str) -> Path:
+        """Where LIBERO looks for the MJCF of an object called `name`, relative to the assets."""
+        articulated = self.folder == "articulated_objects"
+        return Path(self.folder, f"{name}.xml") if articulated else Path(self.folder, name, f"{name}.xml")
 
 
-BODIES = {
-    "alphabet_soup": Body(
-        "stable_hope_objects",
-        -0.04,
-        0.04,
-        0.025,
-        """
-        0 -.00104 -.00235  .5 -.5 .5 .5  .01874 .02352 .03625
-        .02599 0 -.00209  .70711 .70711 0 0  .00226 .01471 .0376
-        -.0247 -.0006 -.00209  .70711 .70711 0 0  .00226 .01662 .0376
-        -.00012 -.0006 -.02413  .5 -.5 .5 .5  .00421 .01985 .0376
-        -.00012 -.0006 .01776  .5 -.5 .5 .5  .00421 .01985 .0376
-        -.00012 -.0006 -.0326  .5 .5 .5 -.5  .00177 .00694 .0376
-        -.00012 -.0006 .02575  .5 .5 .5 -.5  .00177 .00694 .0376
-        -.02944 -.0006 -.00291  .0003 .0003 -.70711 .70711  .00177 .00694 .0376
-        .02931 -.0006 -.00291  .70711 .70711 .0003 -.0003  .00177 .00694 .0376
-        .02689 -.0006 .00853  .69661 .69661 -.12141 .12141  .00177 .00694 .0376
-        -.02654 -.0006 -.01619  .16993 -.16993 .68638 .68638  .00177 .00694 .0376
-        -.01763 -.0006 -.02495  .3033 -.3033 .63875 .63875  .00177 .00694 .0376
-        -.00964 -.0006 -.03099  .41278 -.41278 .57412 .57412  .00177 .00694 .0376
-        .0127 -.0006 .02274  .41278 -.41278 .57412 .57412  .00177 .00694 .0376
-        .0124 -.0006 -.02961  .36902 .36902 -.60318 .60318  .00177 .00694 .0376
-        .02167 -.0006 -.02144  .65137 .65137 .27516 -.27516  .00177 .00694 .0376
-        .02696 -.00099 -.01169  .05205 .05205 -.70519 .70519  .00177 .00694 .0376
-        -.027 -.0006 .00886  .13049 .13049 -.69496 .69496  .00177 .00694 .0376
-        -.02005 -.0006 .01808  .65572 .65572 .26463 -.26463  .00177 .00694 .0376
-        .02026 -.0006 .01494  .20946 -.20946 .67537 .67537  .00177 .00694 .0376
-        -.01084 -.0006 .02397  .56204 -.56204 .42908 .42908  .00177 .00694 .0376
-    """,
-    ),
-    "bbq_sauce": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.06,
-        0.015,
-        """
-        0 0 -.02782  0 .0053 .0053 0  .01447 .02349 .02682
-        0 0 .01233  .00375 .00375 -.00375 -.00375  .01428 .01459 .0181
-        0 0 .0391  0 -.00036 .00749 0  .0131 .01336 .01336
-    """,
-    ),
-    "butter": Body(
-        "stable_hope_objects",
-        -0.02,
-        0.02,
-        0.02,
-        """
-        0 0 0  .0053 0 .0053 0  .00871 .01977 .03809
-    """,
-    ),
-    "chocolate_pudding": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.04,
-        0.025,
-        """
-        -.0005 0 .00063  .70711 0 .70711 0  .01371 .02316 .0401
-    """,
-    ),
-    "cream_cheese": Body(
-        "stable_hope_objects",
-        -0.025,
-        0.025,
-        0.03,
-        """
-        0 0 0  .00707 0 .00707 0  .008936 .021336 .040608
-    """,
-    ),
-    "ketchup": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.04,
-        0.025,
-        """
-        .00045 -.03935 .00079  .5 .5 .5 -.5  .01695 .02811 .03307
-        .00045 .00369 .00079  .5 .5 -.5 -.5  .01126 .01834 .02393
-        .00045 .02513 .00079  .5 .5 -.5 -.5  .01126 .01834 .01869
-        .00045 .05471 .00079  0 0 .70711 -.70711  .01032 .01414 .01848
-        .01368 .05471 .00079  .70711 .70711 0 0  .00292 .00405 .01848
-        -.01322 .05471 .00079  0 0 .70711 .70711  .00315 .0046 .01848
-        8e-05 .05471 -.01554  .5 -.5 .5 .5  .00209 .00685 .01848
-        2e-05 .05471 .01682  .5 -.5 .5 .5  .00186 .0074 .01848
-        .01333 .05471 .00901  .70711 .70711 0 0  .00259 .00413 .01848
-        .01333 .05471 -.00727  0 0 .70711 .70711  .00259 .00392 .01848
-        -.01254 .05471 -.00799  0 0 .70711 .70711  .00259 .00405 .01848
-        -.01259 .05471 .00929  0 0 .70711 .70711  .00259 .0038 .01848
-    """,
-    ),
-    "milk": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.04,
-        0.03,
-        """
-        .00037 -.015 0  .70711 .70711 0 0  .02625 .02625 .05475
-        5e-05 .04784 .01352  .28687 .6463 -.28687 -.6463  .00218 .01381 .02631
-        5e-05 .04784 -.01344  .64203 .2963 .64203 .2963  .00218 .01381 .02631
-        5e-05 .05849 5e-05  .5 .5 -.5 -.5  .00295 .00348 .0265
-    """,
-    ),
-    "orange_juice": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.04,
-        0.025,
-        """
-        -.00037 -.015 0  .70711 .70711 0 0  .02625 .02625 .05475
-        -5e-05 .04784 -.01352  .28687 -.6463 -.28687 .6463  .00218 .01381 .02631
-        -5e-05 .04784 .01344  .2963 .64203 -.2963 -.64203  .00218 .01381 .02631
-        -5e-05 .05849 -5e-05  .5 .5 -.5 -.5  .00295 .00348 .0265
-    """,
-    ),
-    "salad_dressing": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.04,
-        0.025,
-        """
-        .00012 .0542 .00043  .5 .5 .5 -.5  .01237 .01277 .01865
-        -.00096 -.03138 .00023  .70711 0 -.70711 0  .01733 .02097 .02637
-        .00048 .00843 .00023  .70711 .70711 0 0  .01294 .01494 .02738
-        .00012 .0542 -.01366  .5 -.5 .5 .5  .00208 .0078 .01865
-        .00012 .0542 .01479  .5 -.5 .5 .5  .00208 .0078 .01865
-        .01509 .0542 -.00068  .70711 .70711 .00086 -.00086  .00208 .0078 .01865
-        -.01447 .0542 -.00068  .70711 .70711 .00086 -.00086  .00208 .0078 .01865
-        -.01145 .0542 -.01062  .23994 .23994 .66515 -.66515  .00208 .0078 .01865
-        .01182 .0542 -.01062  .66388 .66388 .24343 -.24343  .00208 .0078 .01865
-        .0122 .0542 .00988  .21187 .21187 .67462 -.67462  .00208 .0078 .01865
-        -.01158 .0542 .00988  .66557 -.66557 .23877 .23877  .00208 .0078 .01865
-        -.00096 -.06947 .00023  0 -.70711 .70711 0  .00325 .01729 .01733
-        -.00096 -.05722 .00023  .5 .5 -.5 -.5  .00558 .01733 .02217
-        -.00096 -.00434 .00023  .5 .5 -.5 -.5  .00558 .01733 .0229
-        -.00096 .00719 .00023  .70711 0 0 -.70711  .00558 .01712 .01733
-    """,
-    ),
-    "tomato_sauce": Body(
-        "stable_hope_objects",
-        -0.06,
-        0.04,
-        0.025,
-        """
-        0 -.00104 -.00235  .5 -.5 .5 .5  .01874 .02352 .03625
-        .02595 0 -.00209  .70711 .70711 0 0  .00226 .01471 .0376
-        -.0247 -.0006 -.00209  .70711 .70711 0 0  .00226 .01662 .0376
-        -.00012 -.0006 -.02325  .5 -.5 .5 .5  .00421 .01985 .0376
-        -.00012 -.0006 .01776  .5 -.5 .5 .5  .00421 .01985 .0376
-        -.00012 -.0006 -.03162  .5 .5 .5 -.5  .00177 .00694 .0376
-        -.00012 -.0006 .02575  .5 .5 .5 -.5  .00177 .00694 .0376
-        -.02944 -.0006 -.00291  .0003 .0003 -.70711 .70711  .00177 .00694 .0376
-        .0292 -.0006 -.00286  .70711 .70711 .0003 -.0003  .00177 .00694 .0376
-        .02685 -.0006 .00853  .12141 -.12141 .69661 .69661  .00177 .00694 .0376
-        -.02626 -.0006 -.01619  .68638 .68638 -.16993 .16993  .00177 .00694 .0376
-        -.01937 -.0006 -.02393  .3033 -.3033 .63875 .63875  .00177 .00694 .0376
-        -.00969 -.0006 -.03023  .41278 -.41278 .57412 .57412  .00177 .00694 .0376
-        .0127 -.0006 .02274  .41278 -.41278 .57412 .57412  .00177 .00694 .0376
-        .0124 -.0006 -.02883  .60318 .60318 .36902 -.36902  .00177 .00694 .0376
-        .02211 -.0006 -.02076  .65137 .65137 .27516 -.27516  .00177 .00694 .0376
-        .02745 -.00099 -.01027  .05205 .05205 -.70519 .70519  .00177 .00694 .0376
-        -.027 -.0006 .00886  .69496 .69496 .13049 -.13049  .00177 .00694 .0376
-        -.02005 -.0006 .01808  .65572 .65572 .26463 -.26463  .00177 .00694 .0376
-        -.01084 -.0006 .02397  .56204 -.56204 .42908 .42908  .00177 .00694 .0376
-        .02211 -.0006 -.02076  .65137 .65137 .27516 -.27516  .00177 .00694 .0376
-        .0127 -.0006 .02274  .41278 -.41278 .57412 .57412  .00177 .00694 .0376
-        .02305 -.00037 .01722  .66333 .66333 -.24494 .24494  .0011 .00624 .0375
-        .02305 -.00037 .01722  .66333 .66333 -.24494 .24494  .0011 .00624 .0375
-    """,
-    ),
-    "basket": Body(
-        "stable_scanned_objects",
-        -0.06,
-        0.04,
-        0.025,
-        """
-        .00251 0 .01308  .7088 0 .70541 0  .0085 .0724 .07658
-        -.07265 0 .07657  .02672 -.02672 .7066 .7066  .00667 .06368 .0724
-        .00047 -.06855 .08177  .51263 -.49025 .50956 -.48704  .00667 .06368 .0724
-        -.0002 .06909 .08177  .48794 -.51043 -.48935 .51177  .00667 .06368 .0724
-        .07557 0 .07657  .01765 .01765 -.70689 .70689  .00667 .06368 .0724
-    """,
-        regions=(("contain_region", "0 0 .07185  0 0 0 1  .06108 .06108 .06949"),),
-    ),
-}
+def body_names() -> list[str]:
+    """Every object and fixture there is, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.txt"))
+
+
+@cache
+def read_body(name: str) -> Body:
+    """The body of the object or fixture `name`."""
+    folder, extent, *rows = (_FOLDER / f"{name}.txt").read_text().splitlines()
+    bottom, top, radius = (float(number) for number in extent.split()[1:])
+    return Body(folder.split()[1], bottom, top, radius, parse_rows(rows))
+
+
+def parse_rows(rows: list[str]) -> ET.Element:
+    """The MJCF body that `rows` tell of; the first is a `body` row without indentation."""
+    path, contact = [ET.Element("worldbody")], CONTACT
+    for row in rows:
+        del path[1 + (len(row) - len(row.lstrip())) // 2 :]
+        kind, *words = row.split()
+        keys = dict(word.replace(",", " ").split("=") for word in words if "=" in word)
+        words = [word for word in words if "=" not in word]
+        if kind == "contact":
+            contact = keys or CONTACT
+        elif kind == "body":
+            path.append(add(path[-1], "body", name=words[0], **_pose(words[1:])))
+        else:
+            _add_row(path[-1], kind, words, keys, contact)
+    return path[0][0]
+
+
+def _add_row(
+    body: ET.Element, kind: str, words: list[str], keys: dict[str, str], contact: dict[str, str]
+) -> None:
+    if kind == "joint":
+        add(body, "joint", keys, name=words[0], type=words[1], limited="true")
+    elif kind == "inertial":
+        add(body, "inertial", keys)
+    elif kind == "site":
+        name, shape, *numbers = words
+        orientation = {"quat": "1 0 0 0"}  # LIBERO asks for it
+        add(body, "site", orientation, _shape(shape, numbers), {"rgba": "0 0 0 0", **keys}, name=name)
+    else:
+        seen = {"rgba": "0 0 0 0"} if keys.get("group") == "1" else {"group": "0"}
+        add(body, "geom", contact, seen, keys, **_shape(kind, words))
+
+
+def _shape(kind: str, numbers: list[str]) -> dict[str, str]:
+    pose, size = numbers[: -_SIZES[kind]], numbers[-_SIZES[kind] :]
+    return {"type": kind, **_pose(pose), "size": " ".join(size)}
+
+
+def _pose(numbers: list[str]) -> dict[str, str]:
+    parts = {"pos": " ".join(numbers[:3]), "quat": " ".join(numbers[3:])}
+    return {key: part for key, part in parts.items() if part}

@@ -11,7 +11,6 @@ from pathlib import Path
 from hilam_sim.errors import SimError
 
 CHOICES = ("auto", "builtin", "official")
-BUILTIN_SUITES = ("libero_object",)
 _MUST_HAVE = ("stable_hope_objects", "stable_scanned_objects", "scenes", "textures")
 
 
@@ -27,7 +26,7 @@ def resolve_assets(choice: str = "auto", suite: str | None = None) -> Assets:
     """The asset folder for `choice`: "official", "builtin", or "auto" (official where found, else built-in).
 
     Raises SimError for an unknown choice, a $LIBERO_ASSETS that is no asset folder (unless "builtin" was
-    asked for), "official" where no official assets are, and a `suite` that the built-in ones do not draw.
+    asked for), and "official" where no official assets are.
     """
     if choice not in CHOICES:
         raise SimError(f"unknown assets {choice!r}: choose from {', '.join(CHOICES)}")
@@ -37,11 +36,6 @@ def resolve_assets(choice: str = "auto", suite: str | None = None) -> Assets:
     if choice == "official":
         searched = ", ".join(str(place) for place in _official_places())
         raise SimError(f"no official LIBERO assets in {searched}: set LIBERO_ASSETS or use assets='builtin'")
-    if suite is not None and suite not in BUILTIN_SUITES:
-        raise SimError(
-            f"the built-in assets draw {', '.join(BUILTIN_SUITES)}, not '{suite}': "
-            "set LIBERO_ASSETS to LIBERO's own, and assets to auto or official"
-        )
     return Assets("builtin", builtin_folder())
 
 

@@ -3,12 +3,14 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
+from hilam_sim.assets.collision import parse_rows
 from hilam_sim.assets.mjcf import add
 from hilam_sim.assets.paint import planks, plaster, tiles
 from PIL import Image
 
-# position, orientation wxyz, half sizes; visual only
-_WALLS = {
+Boxes = dict[str, tuple[str, str, str]]  # position, orientation wxyz, half sizes
+
+_WALLS: Boxes = {
     "leftcorner": ("-1.25 2.25 1.5", "0.6532815 0.6532815 0.2705981 0.2705981", "1.06 1.5 0.01"),
     "rightcorner": ("-1.25 -2.25 1.5", "0.6532815 0.6532815 -0.2705981 -0.2705981", "1.06 1.5 0.01"),
     "left": ("1.25 3 1.5", "0.7071 0.7071 0 0", "1.75 1.5 0.01"),
@@ -16,7 +18,14 @@ _WALLS = {
     "rear": ("-2 0 1.5", "0.5 0.5 0.5 0.5", "1.5 1.5 0.01"),
     "front": ("3 0 1.5", "0.5 0.5 -0.5 -0.5", "3 1.5 0.01"),
 }
-_WALL = {"type": "box", "contype": "0", "conaffinity": "0", "group": "1", "material": "walls_mat"}
+_KITCHEN_WALLS: Boxes = {
+    "left": ("0.5 3 1.5", "0.7071 0.7071 0 0", "2.5 1.5 0.01"),
+    "right": ("0.5 -3 1.5", "0.7071 -0.7071 0 0", "2.5 1.5 0.01"),
+    "rear": ("-2 0 1.5", "0.5 0.5 0.5 0.5", "3 1.5 0.01"),
+    "front": _WALLS["front"],
+}
+_DRAWN = {"contype": "0", "conaffinity": "0", "group": "1"}
+_SHAPE = ("type", "pos", "quat", "euler", "size")
 _MATT = {"reflectance": "0", "shininess": "0.1", "texuniform": "true", "texrepeat": "3 3"}
 _LAMP = {
     "diffuse": ".8 .8 .8",
@@ -36,10 +45,63 @@ _CAMERAS = {
     ),
 }
 
+_WOOD = "0.55 0.4 0.3 1"
+_DESK = """\
+body study_table
+  box 0 0 .84929 .5 -.5 .5 .5 .03584 .68946 1.39273
+  box -.50048 -.69064 .39431 0 0 1 0 .02002 .05031 .39407
+  box .49617 -.69064 .39431 .02002 .05031 .39407
+  box .49617 .70968 .39431 0 0 1 0 .02002 .05032 .39407
+  box -.50048 .71473 .39431 .02002 .05031 .39407
+  box -.00488 .71473 .02528 .70811 0 -.7061 0 .02002 .05031 .51262
+  box -.00488 -.69765 .02528 .70811 0 -.7061 0 .02002 .05032 .51262
+"""
+_LOW_TABLE = """\
+body living_room_table 0 0 0 1 0 0 0
+  body living_room_table_col -.25 .25 0 .707 0 0 .707
+    box -.19761 0 .42492 .70711 0 .70711 0 .01184 .44432 .67171
+    box .54936 0 .42492 .5 .5 .5 -.5 .01184 .10133 .41675
+    box -.97006 0 .42492 .5 -.5 -.5 -.5 .01184 .10133 .41675
+    box -.19761 -.51121 .42492 .70711 0 .70711 0 .01184 .07752 .67171
+    box -.19761 .49665 .42492 .70711 0 .70711 0 .01184 .07752 .67171
+    box 0 0 .20414 .70711 0 -.70711 0 .20884 .41162 .43516
+"""
+
 
 def floor_scene() -> ET.Element:
     """The arena of LIBERO-Object: a floor, walls, two lights; LIBERO's problem classes move the cameras."""
-    root = ET.Element("mujoco", model="floor_arena")
+    return _room("floor_arena", lambda asset, world: None, floor_has_body=True)
+
+
+def table_scene() -> ET.Element:
+    """The arena of LIBERO-Spatial and LIBERO-Goal."""
+    return _room("table_arena", _add_table)
+
+
+def kitchen_scene() -> ET.Element:
+    return _room("table_arena", _add_table, walls=_KITCHEN_WALLS)
+
+
+def study_scene() -> ET.Element:
+    return _room("table_arena", lambda asset, world: _add_solid(world, _DESK, _WOOD))
+
+
+def living_room_scene() -> ET.Element:
+    return _room(
+        "living_room_arena", lambda asset, world: _add_solid(world, _LOW_TABLE, _WOOD), floor_has_body=True
+    )
+
+
+def _room(
+    model: str,
+    furnish: Callable[[ET.Element, ET.Element], None],
+    *,
+    walls: Boxes = _WALLS,
+    floor_has_body: bool = False,
+) -> ET.Element:
+    """Floor, walls, lights, cameras, and what `furnish(asset, worldbody)` adds. Some of LIBERO's arenas look
+    for the floor in a body of its own."""
+    root = ET.Element("mujoco", model=model)
     asset = add(root, "asset")
     sky = {"rgb1": "0.9 0.9 1", "rgb2": "0.2 0.3 0.4", "width": "64", "height": "64"}
     add(asset, "texture", sky, type="skybox", builtin="gradient")
@@ -50,11 +112,13 @@ def floor_scene() -> ET.Element:
     add(asset, "material", _MATT, name="walls_mat", texture="tex-wall", specular="0.8")
 
     world = add(root, "worldbody")
-    floor = add(world, "body", name="floor", pos="0 0 0")
+    floor = add(world, "body", name="floor", pos="0 0 0") if floor_has_body else world
     plane = {"type": "plane", "size": "3 3 .125", "condim": "3"}
-    add(floor, "geom", plane, name="floor", group="1", material="floorplane")
-    for name, (pos, quat, size) in _WALLS.items():
-        add(world, "geom", _WALL, name=f"wall_{name}_visual", pos=pos, quat=quat, size=size)
+    add(floor, "geom", plane, name="floor", group="1", material="floorplane", pos="0 0 0")
+    furnish(asset, world)
+    wall = {**_DRAWN, "type": "box", "material": "walls_mat"}
+    for name, (pos, quat, size) in walls.items():
+        add(world, "geom", wall, name=f"wall_{name}_visual", pos=pos, quat=quat, size=size)
     for name, pos in _LIGHTS.items():
         add(world, "light", _LAMP, name=name, pos=pos)
     for name, (pos, quat) in _CAMERAS.items():
@@ -62,7 +126,41 @@ def floor_scene() -> ET.Element:
     return root
 
 
-SCENES: dict[str, Callable[[], ET.Element]] = {"libero_floor_base_style": floor_scene}
+def _add_table(asset: ET.Element, world: ET.Element) -> None:
+    """A table that LIBERO's arena class gives its size and place."""
+    add(asset, "texture", name="tex-table", file="../textures/wood_table.png", type="cube")
+    add(asset, "material", name="table_texture", texture="tex-table", specular="0.2", shininess="0")
+    table = add(world, "body", name="table", pos="0 0 0.4")
+    block = {"type": "box", "size": "0.4 0.4 0.4", "pos": "0 0 0"}
+    add(table, "geom", block, name="table_collision", group="0", friction="1 0.005 0.0001")
+    add(table, "geom", block, _DRAWN, name="table_visual", material="table_texture")
+    add(table, "site", name="table_top", pos="0 0 0.4", size="0.001 0.001 0.001", rgba="0 0 0 0")
+    leg = {"type": "cylinder", "size": "0.05 0.1", "pos": "0 0 0", "material": "table_texture"}
+    for number in range(1, 5):
+        add(table, "geom", leg, _DRAWN, name=f"table_leg{number}_visual")
+
+
+def _add_solid(world: ET.Element, rows: str, rgba: str) -> None:
+    body = parse_rows(rows.splitlines())
+    world.append(body)
+    draw_solids(body, rgba)
+
+
+def draw_solids(body: ET.Element, rgba: str) -> None:
+    """Draws what collides in `body` and below, in one colour."""
+    for part in list(body.iter("body")):
+        for geom in part.findall("geom[@group='0']"):
+            shape = {key: value for key, value in geom.attrib.items() if key in _SHAPE}
+            add(part, "geom", shape, _DRAWN, rgba=rgba)
+
+
+SCENES: dict[str, Callable[[], ET.Element]] = {
+    "libero_floor_base_style": floor_scene,
+    "libero_tabletop_base_style": table_scene,
+    "libero_kitchen_tabletop_base_style": kitchen_scene,
+    "libero_study_base_style": study_scene,
+    "libero_living_room_tabletop_base_style": living_room_scene,
+}
 
 # file names fixed by LIBERO's floor and wall styles
 TEXTURES: dict[str, Callable[[], Image.Image]] = {
@@ -83,4 +181,6 @@ TEXTURES: dict[str, Callable[[], Image.Image]] = {
     "ceramic.png": lambda: tiles((222, 220, 214), (190, 188, 184), seed=17, count=4),
     "white_wall.png": lambda: plaster((238, 238, 238), seed=18, roughness=3),
     "yellow_linen_wall_texture.png": lambda: plaster((224, 204, 150), seed=19, roughness=6),
+    # the other furniture
+    "wood_table.png": lambda: planks((150, 120, 92), None, seed=21),
 }

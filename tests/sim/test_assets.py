@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from hilam_sim import LiberoEnv
 from hilam_sim.assets import cache_folder, generate, lighten_robot, resolve_assets
-from hilam_sim.assets.collision import BODIES
+from hilam_sim.assets.collision import body_names
+from hilam_sim.backend import libero_envs
 from hilam_sim.errors import SimError
 from hilam_sim.rendering import Renderer
 
 OFFICIAL = os.environ.get("LIBERO_ASSETS")
 needs_official = pytest.mark.skipif(not OFFICIAL, reason="LIBERO_ASSETS is not set")
 BODY_FACTS = ("body_mass", "body_inertia", "body_ipos", "body_iquat", "body_parentid")
+JOINT_FACTS = [
+    *("body_jntnum", "body_pos", "body_quat", "qpos0", "dof_damping", "dof_armature", "dof_frictionloss"),
+    *(f"jnt_{fact}" for fact in ("type", "pos", "axis", "range", "limited", "stiffness", "solref", "solimp")),
+]
 GEOM_FACTS = [
     f"geom_{fact}"
     for fact in (
@@ -119,7 +124,7 @@ def test_every_libero_object_scene_builds_and_settles(task):
     assert env.assets == "builtin"
     objects = _objects(env)
     assert len(objects) == 7
-    assert set(objects) <= set(BODIES)
+    assert set(objects) <= set(body_names())
     speed = np.abs(env.data.qvel[9:]).max()
     heights = [env.data.joint(f"{name}_1_joint0").qpos[2] for name in objects]
     assert speed < 0.5
@@ -156,25 +161,37 @@ def test_masses_and_resting_poses_are_the_published_ones():
 
 
 def _compile(assets: Path, name: str) -> mujoco.MjModel:
-    spec = mujoco.MjSpec.from_file(str(assets / BODIES[name].family / name / f"{name}.xml"))
-    spec.compiler.inertiagrouprange = [0, 0]  # as robosuite compiles: what is only drawn has no mass
+    """The object alone, made by LIBERO's own class and compiled as robosuite does."""
+    libero_object = libero_envs(assets).objects.get_object_fn(name)(name=name)
+    body = libero_object.worldbody.find("body/body")
+    for joint in body.findall("joint[@type='free']"):  # MuJoCo allows it in a scene only
+        body.remove(joint)
+    spec = mujoco.MjSpec.from_string(libero_object.get_xml())
+    spec.compiler.inertiagrouprange = [0, 0]  # what is only drawn has no mass
+    spec.compiler.degree = False
     return spec.compile()
 
 
+def _solid(model: mujoco.MjModel) -> np.ndarray:
+    return (model.geom_contype != 0) | (model.geom_conaffinity != 0) | (model.geom_group == 0)
+
+
 @needs_official
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", body_names())
 def test_each_body_equals_the_official_one(name):
     ours, theirs = _compile(resolve_assets("builtin").path, name), _compile(Path(OFFICIAL), name)
-    solid = theirs.geom_group == 0
-    np.testing.assert_array_equal(ours.geom_group, theirs.geom_group)
-    for fact in BODY_FACTS:
+    for fact in (*BODY_FACTS, *JOINT_FACTS):
         np.testing.assert_array_equal(getattr(ours, fact), getattr(theirs, fact), err_msg=fact)
     for fact in GEOM_FACTS:
-        np.testing.assert_array_equal(getattr(ours, fact)[solid], getattr(theirs, fact)[solid], err_msg=fact)
-    for site in range(theirs.nsite):
-        assert ours.site(site).name == theirs.site(site).name
-        for fact in ("site_pos", "site_quat", "site_size", "site_type"):
-            np.testing.assert_array_equal(getattr(ours, fact)[site], getattr(theirs, fact)[site])
+        numbers = [getattr(model, fact)[_solid(model)] for model in (ours, theirs)]
+        np.testing.assert_array_equal(*numbers, err_msg=fact)
+    assert [ours.site(i).name for i in range(ours.nsite)] == [
+        theirs.site(i).name for i in range(theirs.nsite)
+    ]
+    np.testing.assert_array_equal(ours.site_pos, theirs.site_pos)
+    regions = [not theirs.site(i).name.endswith("_site") for i in range(theirs.nsite)]
+    for fact in ("site_quat", "site_size", "site_type", "site_bodyid"):
+        np.testing.assert_array_equal(getattr(ours, fact)[regions], getattr(theirs, fact)[regions], fact)
 
 
 @needs_official
