@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -160,16 +161,19 @@ def test_masses_and_resting_poses_are_the_published_ones():
         assert seen[name][1] == pytest.approx(height, abs=1e-6)
 
 
+def _load(assets: Path, name: str) -> Any:
+    return libero_envs(assets).objects.get_object_fn(name)(name=name)
+
+
 def _compile(assets: Path, name: str) -> mujoco.MjModel:
-    """The object alone, made by LIBERO's own class and compiled as robosuite does."""
-    libero_object = libero_envs(assets).objects.get_object_fn(name)(name=name)
-    body = libero_object.worldbody.find("body/body")
-    for joint in body.findall("joint[@type='free']"):  # MuJoCo allows it in a scene only
-        body.remove(joint)
-    spec = mujoco.MjSpec.from_string(libero_object.get_xml())
-    spec.compiler.inertiagrouprange = [0, 0]  # what is only drawn has no mass
-    spec.compiler.degree = False
-    return spec.compile()
+    """The object alone, read by LIBERO's own class and compiled as in a scene."""
+    loaded = _load(assets, name)
+    from robosuite.models.world import MujocoWorldBase
+
+    world = MujocoWorldBase()
+    world.merge_assets(loaded)
+    world.worldbody.append(loaded.get_obj())
+    return mujoco.MjModel.from_xml_string(world.get_xml())
 
 
 def _solid(model: mujoco.MjModel) -> np.ndarray:
@@ -179,19 +183,21 @@ def _solid(model: mujoco.MjModel) -> np.ndarray:
 @needs_official
 @pytest.mark.parametrize("name", body_names())
 def test_each_body_equals_the_official_one(name):
-    ours, theirs = _compile(resolve_assets("builtin").path, name), _compile(Path(OFFICIAL), name)
+    builtin = resolve_assets("builtin").path
+    ours, theirs = _compile(builtin, name), _compile(Path(OFFICIAL), name)
     for fact in (*BODY_FACTS, *JOINT_FACTS):
         np.testing.assert_array_equal(getattr(ours, fact), getattr(theirs, fact), err_msg=fact)
     for fact in GEOM_FACTS:
         numbers = [getattr(model, fact)[_solid(model)] for model in (ours, theirs)]
         np.testing.assert_array_equal(*numbers, err_msg=fact)
-    assert [ours.site(i).name for i in range(ours.nsite)] == [
-        theirs.site(i).name for i in range(theirs.nsite)
-    ]
-    np.testing.assert_array_equal(ours.site_pos, theirs.site_pos)
-    regions = [not theirs.site(i).name.endswith("_site") for i in range(theirs.nsite)]
-    for fact in ("site_quat", "site_size", "site_type", "site_bodyid"):
-        np.testing.assert_array_equal(getattr(ours, fact)[regions], getattr(theirs, fact)[regions], fact)
+    assert ours.nsite == theirs.nsite
+    for site in range(theirs.nsite):
+        assert ours.site(site).name == theirs.site(site).name
+        for fact in ("site_pos", "site_quat", "site_size", "site_type", "site_bodyid"):
+            np.testing.assert_array_equal(getattr(ours, fact)[site], getattr(theirs, fact)[site])
+    for offset in ("bottom_offset", "top_offset", "horizontal_radius"):  # where LIBERO places it
+        values = [getattr(_load(assets, name), offset) for assets in (builtin, Path(OFFICIAL))]
+        np.testing.assert_array_equal(*values)
 
 
 @needs_official
