@@ -72,15 +72,18 @@ def weave() -> Image.Image:
     return _image(np.array([214, 164, 100]) * shade[..., None])
 
 
-def wood(colour: Colour, seed: int, contrast: float = 10.0) -> Image.Image:
-    """Wood with its grain along u; tileable."""
+def wood(colour: Colour, seed: int, contrast: float = 10.0, edge: Colour | None = None) -> Image.Image:
+    """Wood with its grain along u; tileable. `edge` is the colour around v = 0: the cut edges of boards."""
     rng = np.random.default_rng(seed)
     waves = np.fft.fftfreq(_SIZE) * _SIZE
     distance = np.hypot(*np.meshgrid(12 * waves, waves))
     spectrum = np.fft.fft2(rng.normal(size=(_SIZE, _SIZE))) / (4 + distance)
     spectrum[0, 0] = 0
     grain = np.fft.ifft2(spectrum).real
-    return _image(np.array(colour) * (1 + contrast / 100 * grain / grain.std())[..., None])
+    base = np.broadcast_to(np.array(colour, float), (_SIZE, _SIZE, 3)).copy()
+    if edge is not None:
+        base[:6] = base[-6:] = edge
+    return _image(base * (1 + contrast / 100 * grain / grain.std())[..., None])
 
 
 def planks(colour: Colour, grout: Colour | None, seed: int, rows: int = 4) -> Image.Image:

@@ -109,7 +109,7 @@ def slab(outline: ArrayLike, half_thickness: float, tile_m: float = 0.3) -> Mesh
     """A board of convex `outline` (rows x, z; counter-clockwise seen from -y), with thickness along y.
 
     The texture lies on every face at `tile_m` per repeat, u along x (on the edges along the edge), so that
-    boards of one texture show the same grain.
+    boards of one texture show the same grain; v is 0.5 at z = 0 on the sides and 0 along the middle of edges.
     """
     corners = np.asarray(outline, float)
     count = len(corners)
@@ -118,7 +118,7 @@ def slab(outline: ArrayLike, half_thickness: float, tile_m: float = 0.3) -> Mesh
     for sign in (-1, 1):
         points = np.insert(corners, 1, sign * half_thickness, axis=1)
         normals = np.tile([0.0, sign, 0.0], (count, 1))
-        faces.append(Mesh(points, normals, corners / tile_m, fan[:, ::-sign]))
+        faces.append(Mesh(points, normals, corners / tile_m + (0, 0.5), fan[:, ::-sign]))
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         edge = end - start
         length = np.linalg.norm(edge)
@@ -131,7 +131,7 @@ def slab(outline: ArrayLike, half_thickness: float, tile_m: float = 0.3) -> Mesh
 
 
 def board(half_x: float, half_y: float, half_z: float, tile_m: float = 0.3) -> Mesh:
-    """A box whose faces show a texture at `tile_m` per repeat, its u along x."""
+    """A box as a slab that is thick along y."""
     rectangle = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float) * (half_x, half_z)
     return slab(rectangle, half_y, tile_m)
 

@@ -37,7 +37,7 @@ def desk_caddy() -> Mesh:
         board(0.0766, t, 0.0785).turned("z", 90).moved(-0.0669, -0.1395, 0.0905),
         board(0.0668, t, 0.043).turned("z", 90).moved(-0.0016, 0, 0.055),
     ]
-    bottom = board(0.2195, 0.0786, 0.0062).turned("z", 90).moved(z=0.0062)
+    bottom = board(0.2195, 0.0062, 0.0786).turned("x", 90).turned("z", 90).moved(z=0.0062)
     return merge(bottom, *across, *along)
 
 
@@ -80,10 +80,10 @@ def wine_rack() -> Mesh:
 
 def two_layer_shelf() -> Mesh:
     """Two sides, a back towards +y, a board in the middle and one on top."""
-    sides = [board(0.1038, 0.0954, 0.0071).turned("y", 90).moved(x, 0.0162, 0.104) for x in (-0.1534, 0.1628)]
+    sides = [board(0.0954, 0.0071, 0.1038).turned("z", 90).moved(x, 0.0162, 0.104) for x in (-0.1534, 0.1628)]
     back = board(0.152, 0.0023, 0.1038).moved(0.005, 0.1094, 0.104)
-    middle = board(0.1529, 0.0896, 0.0012).moved(0.0052, 0.0187, 0.0696)
-    top = board(0.1753, 0.0954, 0.0025).moved(0.005, 0.0163, 0.2068)
+    middle = board(0.1529, 0.0012, 0.0896).turned("x", 90).moved(0.0052, 0.0187, 0.0696)
+    top = board(0.1753, 0.0025, 0.0954).turned("x", 90).moved(0.005, 0.0163, 0.2068)
     return merge(*sides, back, middle, top)
 
 
@@ -106,8 +106,8 @@ def _paint_wine_rack() -> Image.Image:
     picture.paste(light.crop((0, 0, 256, 154)), (0, 0))
     painter = Painter((0, 0, 0))
     painter.image.paste(picture)
-    for k in range(12):
-        painter.rectangle(k / 12, 0.55, k / 12 + 0.015, 0.995, (140, 106, 66))
+    for k in range(9):
+        painter.rectangle((k + 0.4) / 9, 0.55, (k + 0.62) / 9, 1, (118, 84, 48))
     return painter.image
 
 
@@ -120,8 +120,10 @@ FURNISHINGS: dict[str, Look] = {
         book(0.0269, 0.1013, 0.1235).moved(0.0028, -0.0008),
         partial(_paint_book, (236, 196, 52), (120, 60, 20), "BOOK"),
     ),
-    "desk_caddy": Look(desk_caddy(), partial(wood, (88, 58, 36), seed=1)),
+    "desk_caddy": Look(desk_caddy(), partial(wood, (84, 54, 33), seed=1, edge=(150, 108, 70))),
     "wooden_tray": Look(wooden_tray(), partial(wood, (196, 148, 92), seed=2)),
     "wine_rack": Look(wine_rack(), _paint_wine_rack),
-    "wooden_two_layer_shelf": Look(two_layer_shelf(), partial(wood, (100, 70, 48), seed=3)),
+    "wooden_two_layer_shelf": Look(
+        two_layer_shelf(), partial(wood, (96, 66, 45), seed=3, edge=(140, 102, 70))
+    ),
 }

@@ -127,11 +127,11 @@ def paint_cookies() -> Image.Image:
                 painter.rectangle(k / 24, 0.15 * row, (k + 1) / 24, 0.15 * (row + 1), _RED)
     painter.band(0.75, 1, _RED)
     painter.text(0.5, 0.875, 0.9, 0.2, "COOKIES", _WHITE)
-    for u, v, radius in ((0.25, 0.53, 0.19), (0.73, 0.53, 0.2), (0.49, 0.5, 0.19)):
-        painter.disc(u, v, radius + 0.012, (150, 100, 45))
-        painter.disc(u, v, radius, (222, 170, 92))
-        for du, dv in ((-0.5, 0.3), (0.3, 0.5), (0.5, -0.2), (-0.1, -0.5), (-0.05, 0.05), (-0.55, -0.25)):
-            painter.disc(u + du * radius, v + dv * radius, 0.028, (80, 42, 20))
+    for u, radius in ((0.26, 0.225), (0.74, 0.225)):
+        painter.disc(u, 0.53, radius, (140, 88, 36))
+        painter.disc(u, 0.53, radius - 0.015, (216, 158, 78))
+        for du, dv in ((-0.45, 0.4), (0.4, 0.45), (0.5, -0.35), (-0.3, -0.5), (0, 0)):
+            painter.disc(u + du * radius, 0.53 + dv * radius, 0.042, (74, 36, 16))
     return painter.image
 
 

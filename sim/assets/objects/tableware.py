@@ -68,8 +68,8 @@ def _paint_plate() -> Image.Image:
 
 def _paint_ramekin() -> Image.Image:
     painter = paint_vessel((226, 222, 212), (246, 243, 235), (250, 248, 242))
-    for k in range(24):
-        painter.rectangle(k / 24, 0.15, (k + 0.45) / 24, 0.345, (176, 170, 158))
+    for k in range(16):
+        painter.rectangle(k / 16, 0.17, (k + 0.45) / 16, 0.345, (150, 144, 132))
     return painter.image
 
 
