@@ -1,4 +1,4 @@
-"""The Panda's visual meshes made small: the same parts and colours with a fraction of the triangles.
+"""The visual meshes of the Panda and its mount made small: the same parts and colours, few triangles.
 
 Vertex clustering: vertices that fall into one cell of a grid become one, placed where it is nearest to the
 planes of all the triangles that met there (the minimum of their quadric error), so that edges stay.
@@ -12,10 +12,11 @@ from hilam_sim.assets.shapes import Floats, Integers, Mesh
 from hilam_sim.errors import SimError
 
 _CELLS, _FINEST_M = 16, 0.005  # cells along the longest side of a part, but none smaller
+_MOUNT_CELLS = 36  # its rail is thin and seen against the wall
 
 
 def simplified_meshes() -> dict[str, Mesh]:
-    """The robot's visual meshes by file stem ("link0_vis_0", "hand_vis"), from the installed robosuite."""
+    """The robot's visual meshes by file stem ("link0_vis_0", "hand_vis", "pedestal"), from the installed robosuite."""
     spec = importlib.util.find_spec("robosuite")
     if spec is None or not spec.submodule_search_locations:
         raise SimError(
@@ -23,8 +24,10 @@ def simplified_meshes() -> dict[str, Mesh]:
         )
     models = Path(next(iter(spec.submodule_search_locations))) / "models" / "assets"
     parts = sorted((models / "robots/panda/obj_meshes").glob("*/*.obj"))
-    parts += sorted((models / "grippers/meshes/panda_gripper").glob("hand_vis.stl"))
-    return {part.stem: simplify(*_read(part)) for part in parts}
+    parts += [models / "grippers/meshes/panda_gripper/hand_vis.stl"]
+    meshes = {part.stem: simplify(*_read(part)) for part in parts}
+    mount = models / "mounts/meshes/rethink_mount/pedestal.stl"
+    return {**meshes, mount.stem: simplify(*_read(mount), cells=_MOUNT_CELLS)}
 
 
 def simplify(points: Floats, triangles: Integers, cells: int = _CELLS, finest_m: float = _FINEST_M) -> Mesh:
