@@ -16,7 +16,7 @@ _MOUNT_CELLS = 36  # its rail is thin and seen against the wall
 
 
 def simplified_meshes() -> dict[str, Mesh]:
-    """The robot's visual meshes by file stem ("link0_vis_0", "hand_vis", "pedestal"), from the installed robosuite."""
+    """Visual meshes by file stem ("link0_vis_0", "hand_vis", "pedestal"), from the installed robosuite."""
     spec = importlib.util.find_spec("robosuite")
     if spec is None or not spec.submodule_search_locations:
         raise SimError(

@@ -2,8 +2,10 @@
 
 import re
 
+import mujoco
 import numpy as np
 import pytest
+from hilam_sim import LiberoEnv
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.paint import wood
 from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
@@ -102,6 +104,14 @@ def test_colours_are_those_the_names_promise(name):
     assert picture.size == (256, 256)
     assert picture.tobytes() == LOOKS[name].paint().tobytes()  # the same every time
     np.testing.assert_allclose(np.asarray(picture, float).mean((0, 1)), MEAN_COLOUR[name], atol=8)
+
+
+@pytest.mark.parametrize(("suite", "task"), [("libero_object", 0), ("libero_spatial", 0), ("libero_10", 3)])
+def test_a_scene_is_cheap_to_draw(suite, task):
+    """Software rendering costs what its triangles cost; stock LIBERO draws 200 thousand."""
+    env = LiberoEnv(suite, task, assets="builtin", render=False)
+    drawn = (env.model.geom_group == 1) & (env.model.geom_type == mujoco.mjtGeom.mjGEOM_MESH)
+    assert 10_000 < env.model.mesh_facenum[env.model.geom_dataid[drawn]].sum() < 22_000
 
 
 def test_tubes_and_slabs_have_the_volume_of_their_shape():
