@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from hilam_sim.tasks import Task
 
-_WIDTH, _CAPTION, _GAP = 1100, 40, 6  # pixels: the sheet at most, three lines of text, between tasks
+_WIDTH, _LINE, _LETTER, _GAP = 1100, 13, 5.2, 6  # pixels: the sheet at most, text, between tasks
 
 
 def contact_sheet(
@@ -38,16 +38,18 @@ def contact_sheet(
     tasks = list_tasks(suite)
     if scenes:
         tasks = list({_scene(task): task for task in reversed(tasks)}.values())[::-1]
-    width, height = len(assets) * size + _GAP, 2 * size + _CAPTION + _GAP
+    width = len(assets) * size + _GAP
+    captions = [textwrap.wrap(_caption(task), max(12, int(width / _LETTER))) for task in tasks]
+    text = _LINE * max(map(len, captions)) + 3
+    height = text + 2 * size + _GAP
     columns = min(len(tasks), max(1, _WIDTH // width))
     sheet = Image.new("RGB", (columns * width, -(-len(tasks) // columns) * height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
     for place, task in enumerate(tasks):
         x, y = place % columns * width, place // columns * height
-        lines = textwrap.wrap(_caption(task), int(width / 5.2))[:3]
-        draw.multiline_text((x + 2, y), "\n".join(lines), fill="black", font=font, spacing=1)
+        draw.multiline_text((x + 2, y), "\n".join(captions[place]), fill="black", font=font, spacing=1)
         for column, kind in enumerate(assets):
-            sheet.paste(_views(task, kind, size), (x + column * size, y + _CAPTION))
+            sheet.paste(_views(task, kind, size), (x + column * size, y + text))
     return sheet
 
 
@@ -59,8 +61,9 @@ def _scene(task: "Task") -> str:
 
 def _caption(task: "Task") -> str:
     scene = _scene(task)
-    subject = task.instruction.removeprefix("pick up the ").removesuffix(" and place it in the basket")
-    return subject if scene == task.name else f"{scene.lower().replace('_', ' ')}: {subject}"
+    return (
+        task.instruction if scene == task.name else f"{scene.replace('_', ' ').lower()}: {task.instruction}"
+    )
 
 
 def _views(task: "Task", assets: str, size: int) -> Image.Image:

@@ -6,10 +6,12 @@ import mujoco
 import numpy as np
 import pytest
 from hilam_sim import LiberoEnv
+from hilam_sim.assets import contact_sheet
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.paint import wood
 from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
 from hilam_sim.tasks import SUITES, list_tasks
+from PIL import Image
 
 FIXTURES = {"flat_stove", "microwave", "white_cabinet", "wooden_cabinet"}  # of moving parts, drawn elsewhere
 ARENAS = {"floor", "kitchen_table", "living_room_table", "study_table", "table"}
@@ -145,3 +147,20 @@ def test_wood_tiles():
     picture = np.asarray(wood((120, 80, 50), seed=1), float)
     inside = np.abs(np.diff(picture, axis=0)).mean()
     assert np.abs(picture[0] - picture[-1]).mean() < 1.5 * inside
+
+
+def test_a_contact_sheet_shows_every_task_with_both_cameras(monkeypatch):
+    asked = []
+
+    def views(task, assets, size):
+        asked.append((task.name, assets))
+        return Image.new("RGB", (size, 2 * size), (len(asked), 0, 0))
+
+    monkeypatch.setattr(contact_sheet, "_views", views)
+    sheet = contact_sheet.contact_sheet("libero_90", ("builtin", "official"), size=16, scenes=True)
+    assert len(asked) == 2 * 20  # LIBERO-90 has twenty scenes
+    assert len({name for name, _ in asked}) == 20
+    shown = sheet.getcolors(1_000_000)
+    assert {colour[0]: count for count, colour in shown if colour[1:] == (0, 0) and colour[0]} == {
+        k: 16 * 32 for k in range(1, 41)
+    }
