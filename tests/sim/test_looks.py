@@ -1,18 +1,22 @@
 """What the built-in pack draws: one small, closed, correctly wound mesh and one texture an object."""
 
+import itertools
+import os
 import re
+from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
 from hilam_sim import LiberoEnv
-from hilam_sim.assets import contact_sheet
+from hilam_sim.assets import contact_sheet, resolve_assets
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.paint import wood
 from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
 from hilam_sim.tasks import SUITES, list_tasks
 from PIL import Image
 
+OFFICIAL = os.environ.get("LIBERO_ASSETS")
 FIXTURES = {"flat_stove", "microwave", "white_cabinet", "wooden_cabinet"}  # of moving parts, drawn elsewhere
 ARENAS = {"floor", "kitchen_table", "living_room_table", "study_table", "table"}
 
@@ -64,6 +68,42 @@ def test_numbers_survive_the_file(name):
     faces = [line.split()[1:] for line in lines if line.startswith("f ")]
     corners = points[[[int(corner.split("/")[0]) - 1 for corner in face] for face in faces]]
     assert all(len(np.unique(triangle, axis=0)) == 3 for triangle in corners)
+
+
+def _extent(xml, group):
+    """Lowest and highest corner [2, 3], in metres, of an object's drawn (1) or solid (0) geoms."""
+    model = mujoco.MjModel.from_xml_path(str(xml))
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    corners = np.array(list(itertools.product((-1, 1), repeat=3)))
+    points = []
+    for geom in np.flatnonzero(model.geom_group == group):
+        mesh = model.geom_dataid[geom]
+        local = model.geom_aabb[geom, :3] + corners * model.geom_aabb[geom, 3:]
+        if mesh >= 0:
+            first = model.mesh_vertadr[mesh]
+            local = model.mesh_vert[first : first + model.mesh_vertnum[mesh]]
+        points.append(local @ data.geom_xmat[geom].reshape(3, 3).T + data.geom_xpos[geom])
+    points = np.concatenate(points)
+    return np.array([points.min(0), points.max(0)])
+
+
+def _xml(assets, name):
+    (path,) = assets.glob(f"*_objects/{name}/{name}.xml")
+    return path
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_what_is_drawn_is_where_the_body_is(name):
+    xml = _xml(resolve_assets("builtin").path, name)
+    np.testing.assert_allclose(_extent(xml, 1), _extent(xml, 0), atol=0.011)
+
+
+@pytest.mark.skipif(not OFFICIAL, reason="LIBERO_ASSETS is not set")
+@pytest.mark.parametrize("name", LOOKS)
+def test_objects_are_as_large_as_the_official_ones(name):
+    ours, theirs = (_xml(folder, name) for folder in (resolve_assets("builtin").path, Path(OFFICIAL)))
+    np.testing.assert_allclose(_extent(ours, 1), _extent(theirs, 1), atol=0.003)
 
 
 # RGB of the whole texture, held loosely: an object must not become another one's colour unnoticed
