@@ -2,15 +2,16 @@
 
 import copy
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from pathlib import Path
 
 from hilam_sim.assets.collision import Body, body_names, read_body
-from hilam_sim.assets.fixtures import FIXTURES
+from hilam_sim.assets.fixtures import FIXTURES, Fixture
+from hilam_sim.assets.furniture import FURNITURE
 from hilam_sim.assets.mjcf import add
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.robot import simplified_meshes
-from hilam_sim.assets.scenes import SCENES, TEXTURES, draw_solids
-from hilam_sim.assets.shapes import Mesh
+from hilam_sim.assets.scenes import SCENES, TEXTURES
 
 _SHINE = {"emission": "0.15", "specular": "0.2", "shininess": "0.2", "reflectance": "0"}
 _DRAWN = {"contype": "0", "conaffinity": "0", "group": "1"}
@@ -23,6 +24,9 @@ def generate(folder: Path) -> None:
     (folder / "scenes").mkdir()
     for name, scene in SCENES.items():
         _write_xml(folder / "scenes" / f"{name}.xml", scene())
+    for name, look in FURNITURE.items():
+        (folder / "scenes" / f"{name}.obj").write_text(look.mesh.obj())
+        look.paint().save(folder / "scenes" / f"{name}.png")
     (folder / "textures").mkdir()
     for name, paint in TEXTURES.items():
         paint().save(folder / "textures" / name)
@@ -48,29 +52,33 @@ def _write_object(folder: Path, name: str, body: Body) -> None:
     ):
         add(outer, "site", name=site, pos=pos, size="0.005", rgba="0 0 0 0")
 
-    if name in LOOKS or name in FIXTURES:
-        paint = FIXTURES[name].paint if name in FIXTURES else LOOKS[name].paint
-        paint().save(place / "texture.png")
-        here = place.relative_to(xml.parent)
-        add(asset, "texture", name=f"tex-{name}", file=str(here / "texture.png"), type="2d")
-        add(asset, "material", _SHINE, name=name, texture=f"tex-{name}", texuniform="false")
-        for part, mesh in _meshes(name, inner).items():
-            stem = "visual" if name in LOOKS else part
-            (place / f"{stem}.obj").write_text(mesh.obj())
-            add(asset, "mesh", name=f"{name}_{stem}", file=str(here / f"{stem}.obj"))
-            drawn = ET.Element("geom", _DRAWN, type="mesh", mesh=f"{name}_{stem}", material=name)
-            next(b for b in inner.iter("body") if b.get("name") == part).insert(0, drawn)
-    else:
-        draw_solids(inner, "0.6 0.6 0.65 1")
+    fixture = FIXTURES.get(name) or Fixture({_solid_part(inner): LOOKS[name].mesh}, LOOKS[name].paint)
+    here = place.relative_to(xml.parent)
+    fixture.paint().save(place / "texture.png")
+    add(asset, "texture", name=f"tex-{name}", file=str(here / "texture.png"), type="2d")
+    add(asset, "material", _SHINE, name=name, texture=f"tex-{name}", texuniform="false")
+    for part, mesh in fixture.meshes.items():
+        (place / f"{part}.obj").write_text(mesh.obj())
+        add(asset, "mesh", name=f"{name}_{part}", file=str(here / f"{part}.obj"))
+        drawn = ET.Element("geom", _DRAWN, type="mesh", mesh=f"{name}_{part}", material=name)
+        _part(inner, part).insert(0, drawn)
+    for part, (centre, half) in fixture.panes.items():
+        pane = {"pos": _numbers(centre), "size": _numbers(half), "rgba": "0.4 0.4 0.4 0.35"}
+        add(_part(inner, part), "geom", _DRAWN, pane, type="box")
     _write_xml(xml, root)
 
 
-def _meshes(name: str, body: ET.Element) -> dict[str, Mesh]:
-    """What is drawn, by the name of the body that it moves with."""
-    if name in FIXTURES:
-        return FIXTURES[name].meshes
-    first = next(part for part in body.iter("body") if part.find("geom") is not None)
-    return {first.get("name", ""): LOOKS[name].mesh}
+def _part(body: ET.Element, name: str) -> ET.Element:
+    return next(part for part in body.iter("body") if part.get("name") == name)
+
+
+def _solid_part(body: ET.Element) -> str:
+    """What a rigid object is drawn in: the first body that something collides with."""
+    return next(part.get("name", "") for part in body.iter("body") if part.find("geom") is not None)
+
+
+def _numbers(numbers: Iterable[float]) -> str:
+    return " ".join(map(str, numbers))
 
 
 def _write_xml(path: Path, root: ET.Element) -> None:

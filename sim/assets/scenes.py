@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from hilam_sim.assets.collision import parse_rows
 from hilam_sim.assets.mjcf import add
-from hilam_sim.assets.paint import planks, plaster, tiles
+from hilam_sim.assets.paint import planks, plaster, tiles, wood
 from PIL import Image
 
 Boxes = dict[str, tuple[str, str, str]]  # position, orientation wxyz, half sizes
@@ -25,7 +25,6 @@ _KITCHEN_WALLS: Boxes = {
     "front": _WALLS["front"],
 }
 _DRAWN = {"contype": "0", "conaffinity": "0", "group": "1"}
-_SHAPE = ("type", "pos", "quat", "euler", "size")
 _MATT = {"reflectance": "0", "shininess": "0.1", "texuniform": "true", "texrepeat": "3 3"}
 _LAMP = {
     "diffuse": ".8 .8 .8",
@@ -45,7 +44,6 @@ _CAMERAS = {
     ),
 }
 
-_WOOD = "0.55 0.4 0.3 1"
 _DESK = """\
 body study_table
   box 0 0 .84929 .5 -.5 .5 .5 .03584 .68946 1.39273
@@ -70,37 +68,38 @@ body living_room_table 0 0 0 1 0 0 0
 
 def floor_scene() -> ET.Element:
     """The arena of LIBERO-Object: a floor, walls, two lights; LIBERO's problem classes move the cameras."""
-    return _room("floor_arena", lambda asset, world: None, floor_has_body=True)
+    return _room("floor_arena", floor_has_body=True)
 
 
 def table_scene() -> ET.Element:
     """The arena of LIBERO-Spatial and LIBERO-Goal."""
-    return _room("table_arena", _add_table)
+    return _room("table_arena", _table())
 
 
 def kitchen_scene() -> ET.Element:
-    return _room("table_arena", _add_table, walls=_KITCHEN_WALLS)
+    root = _room("table_arena", _table(), walls=_KITCHEN_WALLS)
+    _furnish(root, "kitchen")
+    light = {**_LAMP, "specular": "0.8 0.8 0.8", "dir": "0 0 -1", "directional": "true"}
+    add(root[1], "light", light, name="light_kitchen", pos="-1.75 0 1.6")
+    return root
 
 
 def study_scene() -> ET.Element:
-    return _room("table_arena", lambda asset, world: _add_solid(world, _DESK, _WOOD))
+    root = _room("table_arena", parse_rows(_DESK.splitlines()))
+    _furnish(root, "desk", "study")
+    return root
 
 
 def living_room_scene() -> ET.Element:
-    return _room(
-        "living_room_arena", lambda asset, world: _add_solid(world, _LOW_TABLE, _WOOD), floor_has_body=True
-    )
+    root = _room("living_room_arena", parse_rows(_LOW_TABLE.splitlines()), floor_has_body=True)
+    _furnish(root, "low_table", "living_room")
+    return root
 
 
 def _room(
-    model: str,
-    furnish: Callable[[ET.Element, ET.Element], None],
-    *,
-    walls: Boxes = _WALLS,
-    floor_has_body: bool = False,
+    model: str, table: ET.Element | None = None, *, walls: Boxes = _WALLS, floor_has_body: bool = False
 ) -> ET.Element:
-    """Floor, walls, lights, cameras, and what `furnish(asset, worldbody)` adds. Some of LIBERO's arenas look
-    for the floor in a body of its own."""
+    """The MJCF of a floor, `table`, walls, lights and cameras; some of LIBERO's floors are bodies."""
     root = ET.Element("mujoco", model=model)
     asset = add(root, "asset")
     sky = {"rgb1": "0.9 0.9 1", "rgb2": "0.2 0.3 0.4", "width": "64", "height": "64"}
@@ -110,12 +109,16 @@ def _room(
     add(asset, "texture", name="tex-wall", file="../textures/light-gray-plaster.png", type="2d")
     add(asset, "material", _MATT, name="floorplane", texture="texplane", specular="0")
     add(asset, "material", _MATT, name="walls_mat", texture="tex-wall", specular="0.8")
+    if model == "table_arena":
+        add(asset, "texture", name="tex-table", file="../textures/wood_table.png", type="cube")
+        add(asset, "material", name="table_texture", texture="tex-table", specular="0.2", shininess="0")
 
     world = add(root, "worldbody")
     floor = add(world, "body", name="floor", pos="0 0 0") if floor_has_body else world
     plane = {"type": "plane", "size": "3 3 .125", "condim": "3"}
     add(floor, "geom", plane, name="floor", group="1", material="floorplane", pos="0 0 0")
-    furnish(asset, world)
+    if table is not None:
+        world.append(table)
     wall = {**_DRAWN, "type": "box", "material": "walls_mat"}
     for name, (pos, quat, size) in walls.items():
         add(world, "geom", wall, name=f"wall_{name}_visual", pos=pos, quat=quat, size=size)
@@ -126,11 +129,9 @@ def _room(
     return root
 
 
-def _add_table(asset: ET.Element, world: ET.Element) -> None:
+def _table() -> ET.Element:
     """A table that LIBERO's arena class gives its size and place."""
-    add(asset, "texture", name="tex-table", file="../textures/wood_table.png", type="cube")
-    add(asset, "material", name="table_texture", texture="tex-table", specular="0.2", shininess="0")
-    table = add(world, "body", name="table", pos="0 0 0.4")
+    table = ET.Element("body", name="table", pos="0 0 0.4")
     block = {"type": "box", "size": "0.4 0.4 0.4", "pos": "0 0 0"}
     add(table, "geom", block, name="table_collision", group="0", friction="1 0.005 0.0001")
     add(table, "geom", block, _DRAWN, name="table_visual", material="table_texture")
@@ -138,20 +139,25 @@ def _add_table(asset: ET.Element, world: ET.Element) -> None:
     leg = {"type": "cylinder", "size": "0.05 0.1", "pos": "0 0 0", "material": "table_texture"}
     for number in range(1, 5):
         add(table, "geom", leg, _DRAWN, name=f"table_leg{number}_visual")
+    return table
 
 
-def _add_solid(world: ET.Element, rows: str, rgba: str) -> None:
-    body = parse_rows(rows.splitlines())
-    world.append(body)
-    draw_solids(body, rgba)
-
-
-def draw_solids(body: ET.Element, rgba: str) -> None:
-    """Draws what collides in `body` and below, in one colour."""
-    for part in list(body.iter("body")):
-        for geom in part.findall("geom[@group='0']"):
-            shape = {key: value for key, value in geom.attrib.items() if key in _SHAPE}
-            add(part, "geom", shape, _DRAWN, rgba=rgba)
+def _furnish(root: ET.Element, *names: str) -> None:
+    """Draws pieces of `furniture` where they stand."""
+    asset, world = root[0], root[1]
+    for name in names:
+        add(asset, "texture", name=f"tex-{name}", file=f"{name}.png", type="2d")
+        add(
+            asset,
+            "material",
+            name=name,
+            texture=f"tex-{name}",
+            texuniform="false",
+            specular="0.2",
+            shininess="0",
+        )
+        add(asset, "mesh", name=name, file=f"{name}.obj")
+        add(world, "geom", _DRAWN, type="mesh", mesh=name, material=name)
 
 
 SCENES: dict[str, Callable[[], ET.Element]] = {
@@ -165,22 +171,24 @@ SCENES: dict[str, Callable[[], ET.Element]] = {
 # file names fixed by LIBERO's floor and wall styles
 TEXTURES: dict[str, Callable[[], Image.Image]] = {
     "light-gray-floor-tile.png": lambda: planks((198, 188, 178), (238, 236, 232), seed=1),
-    "dark_floor_texture.png": lambda: planks((84, 66, 54), None, seed=2),
-    "rustic_floor.png": lambda: planks((150, 112, 78), (90, 66, 48), seed=3),
-    "white_marble_floor.png": lambda: tiles((232, 230, 228), (205, 203, 200), seed=4),
-    "seamless_wood_planks_floor.png": lambda: planks((176, 130, 88), (120, 86, 58), seed=5),
-    "brown_ceramic_tile.png": lambda: tiles((160, 120, 92), (110, 84, 66), seed=6),
-    "gray_ceramic_tile.png": lambda: tiles((150, 150, 152), (112, 112, 114), seed=7),
-    "tile_grigia_caldera_porcelain_floor.png": lambda: tiles((128, 126, 124), (96, 95, 94), seed=8, count=1),
-    "light_blue_wall.png": lambda: plaster((176, 204, 222), seed=11),
-    "dark_blue_wall.png": lambda: plaster((58, 80, 120), seed=12),
-    "dark_gray_plaster.png": lambda: plaster((92, 92, 94), seed=13, roughness=8),
-    "gray_plaster.png": lambda: plaster((150, 150, 150), seed=14, roughness=8),
-    "dark_green_plaster_wall.png": lambda: plaster((58, 88, 70), seed=15),
+    "dark_floor_texture.png": lambda: planks((57, 53, 47), None, seed=2),
+    "rustic_floor.png": lambda: planks((162, 162, 157), (110, 108, 102), seed=3),
+    "white_marble_floor.png": lambda: tiles((233, 233, 233), (205, 203, 200), seed=4),
+    "seamless_wood_planks_floor.png": lambda: planks((233, 200, 137), (186, 150, 96), seed=5),
+    "brown_ceramic_tile.png": lambda: tiles((177, 152, 131), (128, 108, 92), seed=6),
+    "gray_ceramic_tile.png": lambda: tiles((186, 171, 155), (206, 194, 180), seed=7, count=3),
+    "tile_grigia_caldera_porcelain_floor.png": lambda: tiles(
+        (195, 186, 177), (170, 162, 154), seed=8, count=1
+    ),
+    "light_blue_wall.png": lambda: plaster((186, 225, 244), seed=11),
+    "dark_blue_wall.png": lambda: plaster((102, 145, 171), seed=12),
+    "dark_gray_plaster.png": lambda: plaster((97, 106, 113), seed=13, roughness=8),
+    "gray_plaster.png": lambda: plaster((236, 238, 235), seed=14, roughness=8),
+    "dark_green_plaster_wall.png": lambda: plaster((39, 74, 54), seed=15),
     "light-gray-plaster.png": lambda: plaster((222, 219, 212), seed=16, roughness=3),
-    "ceramic.png": lambda: tiles((222, 220, 214), (190, 188, 184), seed=17, count=4),
-    "white_wall.png": lambda: plaster((238, 238, 238), seed=18, roughness=3),
-    "yellow_linen_wall_texture.png": lambda: plaster((224, 204, 150), seed=19, roughness=6),
-    # the other furniture
-    "wood_table.png": lambda: planks((150, 120, 92), None, seed=21),
+    "ceramic.png": lambda: tiles((249, 248, 243), (214, 212, 206), seed=17, count=4),
+    "white_wall.png": lambda: plaster((234, 236, 233), seed=18, roughness=3),
+    "yellow_linen_wall_texture.png": lambda: wood((220, 213, 180), seed=19, contrast=2).rotate(90),
+    # not LIBERO's name: the table of the kitchen and of LIBERO-Spatial and LIBERO-Goal
+    "wood_table.png": lambda: wood((200, 182, 164), seed=21, contrast=2),
 }
