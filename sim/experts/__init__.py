@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from hilam_sim.env import LiberoEnv
 from hilam_sim.errors import SimError
+from hilam_sim.experts import articulation
 from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
 from hilam_sim.experts.recipes import RECIPES
 from hilam_sim.experts.skills import PHASES, Skill, Step, idle, move
@@ -55,7 +56,7 @@ class Expert:
         return observation
 
     def _perform(self, goals: list[list[str]]) -> Skill:
-        for predicate, *arguments in goals:
+        for predicate, *arguments in articulation.ordered(goals):
             yield from RECIPES[predicate](self.arm, *arguments)
 
     def act(self) -> Step:

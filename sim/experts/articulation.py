@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import mujoco
 import numpy as np
 from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
-from hilam_sim.experts.skills import Skill, close_hand, descend, move, release
+from hilam_sim.experts.grasping import feasible, grasps, pick
+from hilam_sim.experts.skills import Skill, close_hand, descend, move, release, settle
 from hilam_sim.geometry import geom_points
 from scipy.spatial.transform import Rotation
 
 _ATTEMPTS = 3
 _FINGERTIP_M = 0.009  # beyond the grip site
 _PULL_TILT_RAD, _PUSH_TILT_RAD = 0.9, 0.65
+_REACH_IN_TILTS_RAD = (1.0, 0.8)
+_TOUCHABLE = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)  # geom groups
+_PUSH_DOOR_TILT_RAD = 0.15
+_READY_M = np.array([0.48, 0.0, 0.30])  # from the robot's base: in front of it, high
+_AJAR_M = 0.14  # of the handle's way: pulled farther, the arm would be stretched out
 _MARGIN_STEPS = 3  # beyond the first step in which LIBERO's predicate holds
-_JUDGES = {"open": "is_open", "close": "is_close", "turnon": "turn_on", "turnoff": "turn_off"}
 
 
 @dataclass(frozen=True)
@@ -25,22 +29,29 @@ class Part:
     """A moving part of a fixture: a drawer, a door or a knob, with one joint."""
 
     arm: Arm
+    name: str
     joint: int
-    fixture: Any
 
     @staticmethod
     def named(arm: Arm, name: str) -> Part:
-        """The part a goal names: the region of a drawer, or a fixture with one joint."""
+        """The part that a goal names: the region of a drawer, or a fixture with one joint."""
         problem = arm.env.problem
-        region = problem.object_sites_dict.get(name)
-        fixture = problem.get_object(region.parent_name if region else name)
-        joints = (region.joints if region else None) or fixture.joints
-        return Part(arm, arm.env.model.joint(joints[0]).id, fixture)
+        owner = problem.object_sites_dict.get(name) or problem.get_object(name)
+        return Part(arm, name, arm.env.model.joint(owner.joints[0]).id)
 
-    def is_in(self, state: str) -> bool:
+    @staticmethod
+    def before(arm: Arm, region: str) -> Part | None:
+        """The part that has to be open for something to be put into a region."""
+        problem = arm.env.problem
+        site = problem.object_sites_dict.get(region)
+        for name, owner in ((region, site), (site.parent_name, problem.get_object(site.parent_name))):
+            if owner.joints and site.parent_name in problem.fixtures_dict:
+                return Part(arm, name, arm.env.model.joint(owner.joints[0]).id)
+        return None
+
+    def holds(self, state: str) -> bool:
         """Whether LIBERO calls the part "open", "close", "turnon" or "turnoff" now."""
-        value = self.arm.env.data.qpos[self.arm.env.model.jnt_qposadr[self.joint]]
-        return bool(getattr(self.fixture, _JUDGES[state])(value))
+        return self.arm.holds(state, self.name)
 
     @property
     def axis(self) -> np.ndarray:
@@ -57,26 +68,39 @@ class Part:
         """Whether it is a drawer."""
         return bool(self.arm.env.model.jnt_type[self.joint] == mujoco.mjtJoint.mjJNT_SLIDE)
 
-    def geoms(self) -> list[int]:
-        """What can be touched of the part."""
-        model = self.arm.env.model
+    def shapes(self) -> list[np.ndarray]:
+        """Points [n, 3] in m, world frame, of each geom of the part that can be touched."""
+        model, data = self.arm.env.model, self.arm.env.data
         body = model.jnt_bodyid[self.joint]
-        return [g for g in range(model.ngeom) if model.geom_bodyid[g] == body and model.geom_conaffinity[g]]
+        touchable = np.flatnonzero((model.geom_bodyid == body) & (model.geom_conaffinity > 0))
+        return [geom_points(model, data, geom) for geom in touchable]
+
+    def top(self) -> float:
+        """Height of its highest point, m."""
+        return max(float(points[:, 2].max()) for points in self.shapes())
 
     def handle(self) -> np.ndarray:
         """Low and high corner [2, 3] of the handle, m, world frame: what moves farthest."""
-        model, data = self.arm.env.model, self.arm.env.data
-        geoms = self.geoms()
-        centres = data.geom_xpos[geoms] - self.anchor
-        reach = -centres @ self.axis if self.slides else np.linalg.norm(np.cross(self.axis, centres), axis=1)
-        points = geom_points(model, data, geoms[int(np.argmax(reach))])
+
+        def reach(points: np.ndarray) -> float:
+            lever = points.mean(axis=0) - self.anchor
+            return float(-lever @ self.axis if self.slides else np.linalg.norm(np.cross(self.axis, lever)))
+
+        points = max(self.shapes(), key=reach)
         return np.stack([points.min(axis=0), points.max(axis=0)])
 
-    def outwards(self) -> np.ndarray:
-        """Direction [3] in which the handle moves when the part opens: all of LIBERO's open downwards."""
-        direction = (
-            self.axis if self.slides else np.cross(self.axis, self.handle().mean(axis=0) - self.anchor)
-        )
+    def panel(self) -> np.ndarray:
+        """Middle [3] of its largest piece, m, world frame."""
+        points = max(self.shapes(), key=lambda points: float(np.ptp(points, axis=0).max()))
+        return points.mean(axis=0)
+
+    def outwards(self, point: np.ndarray | None = None) -> np.ndarray:
+        """Direction [3] in which a point of it, else the handle, moves when it opens.
+
+        All of LIBERO's drawers and doors open towards lower joint positions.
+        """
+        lever = (self.handle().mean(axis=0) if point is None else point) - self.anchor
+        direction = self.axis if self.slides else np.cross(self.axis, lever)
         return -direction / np.linalg.norm(direction)
 
 
@@ -91,14 +115,36 @@ def facing(direction: np.ndarray, tilt_rad: float) -> np.ndarray:
     return turned(yaw + np.pi, -tilt_rad)
 
 
-def _until(part: Part, state: str, aim: Callable[[], Pose], phase: str, steps: int = 100) -> Skill:
-    """Go after a moving aim until the part is in `state`, and a little on."""
-    arm, held = part.arm, 0
+def _until(
+    arm: Arm, reached: Callable[[], bool], aim: Callable[[], Pose], phase: str, steps: int = 100
+) -> Skill:
+    """Go after a moving aim until something is reached, and a little on."""
+    count = 0
     for _ in range(steps):
-        held += part.is_in(state)
-        if held > _MARGIN_STEPS:
+        count += reached()
+        if count > _MARGIN_STEPS:
             return
         yield arm.action_towards(aim(), arm.style.speed, 0.5 * arm.style.noise), phase
+
+
+def _unwind(arm: Arm) -> Skill:
+    """Raise a tilted hand and turn it down where the arm has room: from there any posture can be reached."""
+    if arm.pose.rotation[2, 2] < -0.8:
+        return
+    ready = Pose(arm.env.data.body("robot0_base").xpos + _READY_M, turned(0.0))
+    yield from move(arm, arm.pose.raised_to(ready.position[2]), "retreat", tolerance_m=0.04, steps=30)
+    yield from move(arm, Pose(ready.position, arm.pose.rotation), "reach", tolerance_m=0.08)
+    yield from move(arm, ready, "reach", tolerance_m=0.10, tolerance_rad=0.4)
+
+
+def _come_over(part: Part, target: Pose) -> Skill:
+    """Turn as `target` and go above it, at a height at which the part is not touched on the way."""
+    arm = part.arm
+    yield from _unwind(arm)
+    height = max(part.top(), target.position[2]) + 0.04 + arm.style.clearance_m
+    if arm.position[2] < part.top() + 0.02:
+        yield from move(arm, arm.pose.raised_to(height), "reach", tolerance_m=0.03, steps=40)
+    yield from move(arm, target.raised_to(height), "reach", tolerance_m=0.02, bow=0.5)
 
 
 def _leave(arm: Arm, outwards: np.ndarray) -> Skill:
@@ -122,38 +168,132 @@ def open_drawer(arm: Arm, part: Part) -> Skill:
     yield from move(arm, hook().backed_off(0.04), "reach", tolerance_m=0.012)
     yield from move(arm, hook(), "descend", tolerance_m=0.01, steps=20)
     yield from _until(
-        part,
-        "open",
+        arm,
+        lambda: part.holds("open"),
         lambda: Pose(arm.position, rotation).raised_to(hook().position[2] - 0.01).moved(0.06 * outwards),
         "pull",
     )
     yield from _leave(arm, 0 * outwards)
 
 
+def open_door(arm: Arm, part: Part) -> Skill:
+    """Grasp the handle and pull the door ajar, then go behind it and push it open."""
+    away = part.panel() - arm.env.data.body("robot0_base").xpos
+    lean = 0.35 * away / np.linalg.norm(away)  # pointing back towards the base the arm jams
+    rotation = facing(lean - part.outwards(part.panel()), _PULL_TILT_RAD)
+
+    def grip() -> Pose:
+        return Pose(part.handle().mean(axis=0), rotation)
+
+    arm.gripper = OPEN
+    before = grip().backed_off(0.08)
+    yield from _come_over(part, before)
+    yield from move(arm, before, "reach", tolerance_m=0.015)
+    yield from descend(arm, grip())
+    yield from close_hand(arm, grip())
+    start = part.handle().mean(axis=0)
+    yield from _until(
+        arm,
+        lambda: float(np.linalg.norm(part.handle().mean(axis=0) - start)) > _AJAR_M,
+        lambda: grip().moved(0.06 * part.outwards()),
+        "pull",
+        steps=40,
+    )
+    yield from release(arm, arm.pose)
+    yield from _leave(arm, part.outwards())
+
+    def behind() -> Pose:
+        panel = part.panel()
+        outwards = part.outwards(panel)
+        lever = panel - part.anchor
+        lever[2] = 0.0
+        return Pose(panel + 0.4 * lever - 0.055 * outwards, facing(outwards, _PUSH_DOOR_TILT_RAD))
+
+    arm.gripper = CLOSE
+    yield from _come_over(part, behind().moved(-0.02 * part.outwards()))
+    yield from move(
+        arm, lambda: behind().moved(-0.02 * part.outwards()), "descend", tolerance_m=0.015, steps=30
+    )
+    yield from _until(
+        arm,
+        lambda: part.holds("open"),
+        lambda: behind().moved(0.06 * part.outwards(part.panel())),
+        "push",
+    )
+    yield from _leave(arm, -part.outwards())
+
+
 def push_closed(arm: Arm, part: Part) -> Skill:
     """Push the handle with the fingertips, along its path."""
+    tilt = _PUSH_TILT_RAD if part.slides else _PUSH_DOOR_TILT_RAD
+    thickness = 0.010 if part.slides else 0.035  # the hand is as thick as that, upright, before the fingers
 
     def contact() -> Pose:
         low, high = part.handle()
         outwards = part.outwards()
-        before = (low + high + outwards * (abs(outwards) @ (high - low) + 0.02)) / 2
-        return Pose(before + np.array([0.0, 0.0, 0.006]), facing(-outwards, _PUSH_TILT_RAD))
+        front = (low + high + outwards * (abs(outwards) @ (high - low))) / 2 + outwards * thickness
+        return Pose(front + np.array([0.0, 0.0, 0.006]), facing(-outwards, tilt))
+
+    def before() -> Pose:
+        return contact().moved(0.02 * part.outwards())
 
     arm.gripper = CLOSE
-    away = contact().moved(0.1 * part.outwards() + (0, 0, 0.15))
-    yield from move(arm, away, "reach", tolerance_m=0.03, bow=0.5)
-    yield from move(arm, contact().backed_off(0.06), "reach", tolerance_m=0.015)
-    yield from move(arm, contact, "descend", tolerance_m=0.012, steps=20)
-    yield from _until(part, "close", lambda: contact().moved(-0.06 * part.outwards()), "push")
+    yield from _come_over(part, before())
+    yield from move(arm, before, "descend", tolerance_m=0.015, steps=30)
+    yield from _until(
+        arm, lambda: part.holds("close"), lambda: contact().moved(-0.06 * part.outwards()), "push"
+    )
     yield from _leave(arm, part.outwards())
+
+
+def _way_in(arm: Arm, region: str) -> tuple[np.ndarray, np.ndarray]:
+    """Direction [3] into a hollow with one open side, and the middle [3] of its floor, m, world frame."""
+    model, data = arm.env.model, arm.env.data
+    site = data.site(region)
+    axes = site.xmat.reshape(3, 3).T
+
+    def room(direction: np.ndarray) -> float:
+        hit = np.zeros(1, dtype=np.int32)
+        distance = mujoco.mj_ray(model, data, site.xpos, direction, _TOUCHABLE, 1, -1, hit)
+        return distance if distance >= 0.0 else np.inf
+
+    sides = [sign * axis for axis in axes for sign in (-1.0, 1.0) if abs(axis[2]) < 0.5]
+    down = np.array([0.0, 0.0, -1.0])
+    return -max(sides, key=room), site.xpos + room(down) * down
+
+
+def put_through_door(arm: Arm, name: str, region: str) -> Skill:
+    """Hold an object where it is nearest to the outside, push it in level, let go and draw back."""
+    inwards, floor = _way_in(arm, region)
+    across = np.cross(inwards, (0.0, 0.0, 1.0))
+    across *= np.sign(across @ (floor - arm.env.data.body("robot0_base").xpos))
+
+    def cost(grasp: Pose) -> float:
+        """Far out is good, and pointing straight in; pointing back towards the base the arm jams."""
+        lean = float(grasp.rotation[:, 2] @ across)
+        return float(grasp.position @ inwards) + 0.05 * abs(lean) + float(lean < -0.05)
+
+    ahead = [g for g in grasps(arm, name, _REACH_IN_TILTS_RAD) if g.rotation[:, 2] @ inwards > 0.6]
+    grasp = next((grasp for grasp in sorted(ahead, key=cost) if feasible(arm, grasp)), None)
+    if grasp is None:
+        return
+    if not (yield from pick(arm, name, grasp)):
+        return
+    low, high = arm.bounds(name)
+    lift = floor[2] + 0.015 - low[2]
+    aside = floor - 0.012 * inwards - (low + high) / 2
+    inside = Pose(arm.position, grasp.rotation).moved(np.array([aside[0], aside[1], lift]))
+    yield from move(arm, inside.moved(-0.14 * inwards + (0, 0, 0.01)), "carry", tolerance_m=0.02)
+    yield from move(arm, inside, "place", speed=0.6, tolerance_m=0.01, steps=35)
+    yield from move(arm, inside.moved((0, 0, -0.015)), "place", speed=0.5, tolerance_m=0.005, steps=10)
+    yield from release(arm, arm.pose)
+    yield from move(arm, arm.pose.moved(-0.15 * inwards), "retreat", tolerance_m=0.02)
 
 
 def turn_knob(arm: Arm, part: Part, state: str) -> Skill:
     """Grasp the knob's ridge above its axis and turn it."""
-    model, data = arm.env.model, arm.env.data
-    shapes = [geom_points(model, data, geom) for geom in part.geoms()]
-    top = max(float(points[:, 2].max()) for points in shapes)
-    ridge = np.concatenate([points for points in shapes if points[:, 2].max() > top - 0.005])
+    top = part.top()
+    ridge = np.concatenate([points for points in part.shapes() if points[:, 2].max() > top - 0.005])
     yaws = np.linspace(-np.pi / 2, np.pi / 2, 36, endpoint=False)
     yaw = min(yaws, key=lambda yaw: np.ptp(ridge[:, :2] @ (-np.sin(yaw), np.cos(yaw))))
     grasp = Pose(np.append(part.anchor[:2], top - 0.012), turned(yaw))
@@ -167,25 +307,54 @@ def turn_knob(arm: Arm, part: Part, state: str) -> Skill:
     yield from move(arm, grasp.moved((0, 0, arm.style.hover_m)), "reach", tolerance_m=0.02, bow=0.5)
     yield from descend(arm, grasp)
     yield from close_hand(arm, grasp)
-    yield from _until(part, state, ahead, "turn", steps=60)
+    yield from _until(arm, lambda: part.holds(state), ahead, "turn", steps=60)
     yield from release(arm, arm.pose)
     yield from _leave(arm, 0 * part.axis)
+
+
+def inside(bring: Callable[..., Skill]) -> Callable[..., Skill]:
+    """In(object, region): by `bring`, or `put_through_door`, once what covers the region is open."""
+
+    def recipe(arm: Arm, name: str, region: str) -> Skill:
+        part = Part.before(arm, region)
+        if part is not None and not part.holds("open"):
+            yield from recipe_open(arm, part.name)
+        if part is None or part.slides:
+            yield from bring(arm, name, region)
+            return
+        for _ in range(_ATTEMPTS):
+            if arm.holds("in", name, region):
+                return
+            yield from put_through_door(arm, name, region)
+            yield from settle(arm, name)
+
+    return recipe
+
+
+def ordered(goals: list[list[str]]) -> list[list[str]]:
+    """Goals in an order in which they can be reached: what something is put into is closed afterwards."""
+    filled = [target for predicate, *names in goals if predicate == "in" for target in names[1:]]
+
+    def comes_last(goal: list[str]) -> bool:
+        return goal[0] == "close" and any(target.startswith(goal[1]) for target in filled)
+
+    return sorted(goals, key=comes_last)
 
 
 def recipe_open(arm: Arm, name: str) -> Skill:
     """Open(drawer region or fixture)."""
     part = Part.named(arm, name)
     for _ in range(_ATTEMPTS):
-        if part.is_in("open"):
+        if part.holds("open"):
             return
-        yield from open_drawer(arm, part)
+        yield from (open_drawer if part.slides else open_door)(arm, part)
 
 
 def recipe_close(arm: Arm, name: str) -> Skill:
     """Close(drawer region or fixture)."""
     part = Part.named(arm, name)
     for _ in range(_ATTEMPTS):
-        if part.is_in("close"):
+        if part.holds("close"):
             return
         yield from push_closed(arm, part)
 
@@ -194,7 +363,7 @@ def recipe_turn(arm: Arm, name: str, state: str) -> Skill:
     """Turnon(fixture), Turnoff(fixture)."""
     part = Part.named(arm, name)
     for _ in range(_ATTEMPTS):
-        if part.is_in(state):
+        if part.holds(state):
             return
         yield from turn_knob(arm, part, state)
 

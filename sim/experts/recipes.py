@@ -42,4 +42,8 @@ def bring(predicate: str) -> Callable[..., Skill]:
     return recipe
 
 
-RECIPES: dict[str, Callable[..., Skill]] = {"in": bring("in"), "on": bring("on"), **articulation.RECIPES}
+RECIPES: dict[str, Callable[..., Skill]] = {
+    "in": articulation.inside(bring("in")),
+    "on": bring("on"),
+    **articulation.RECIPES,
+}
