@@ -47,8 +47,8 @@ def paint_vessel(outside: Colour, inside: Colour, rim: Colour, handle: Colour | 
 
 
 def _paint_black_bowl() -> Image.Image:
-    painter = paint_vessel((26, 26, 30), (66, 67, 74), (150, 150, 155))
-    painter.band(0.36, 0.38, (120, 120, 125))
+    painter = paint_vessel((24, 24, 28), (80, 81, 88), (122, 123, 129))
+    painter.band(0.33, 0.36, (70, 70, 76))
     return painter.image
 
 
