@@ -13,12 +13,13 @@ from __future__ import annotations
 import numpy as np
 from hilam_sim.env import LiberoEnv
 from hilam_sim.errors import SimError
-from hilam_sim.experts import articulation
 from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
-from hilam_sim.experts.recipes import RECIPES
+from hilam_sim.experts.recipes import RECIPES, in_order
 from hilam_sim.experts.skills import PHASES, Skill, Step, idle, move
 
 __all__ = ["PHASES", "RECIPES", "Expert", "make_expert"]
+
+_ROUNDS = 2
 
 
 def disturb(arm: Arm) -> Skill:
@@ -45,7 +46,7 @@ class Expert:
                 )
         self.arm = Arm(env, np.random.default_rng(seed))
         self.done = False
-        self.max_steps = 300 * len(goals)
+        self.max_steps = 200 + 200 * len(goals)
         self._steps = self._perform(goals)
 
     def disturb(self) -> dict[str, np.ndarray]:
@@ -56,8 +57,12 @@ class Expert:
         return observation
 
     def _perform(self, goals: list[list[str]]) -> Skill:
-        for predicate, *arguments in articulation.ordered(goals):
-            yield from RECIPES[predicate](self.arm, *arguments)
+        for _ in range(_ROUNDS):
+            for predicate, *arguments in in_order(goals):
+                if not self.arm.holds(predicate, *arguments):
+                    yield from RECIPES[predicate](self.arm, *arguments)
+            if self.arm.env.success():
+                return
 
     def act(self) -> Step:
         """Action float32 [7] and phase (one of `PHASES`) for the present state of the environment."""

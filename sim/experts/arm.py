@@ -15,6 +15,7 @@ __all__ = ["CLOSE", "OPEN", "Arm", "Pose", "Style", "turned"]
 
 OPEN, CLOSE = -1.0, 1.0
 
+_STRAIGHT_ARM_M = 0.71  # shoulder to wrist; 0.719 is the end
 _POSITION_SCALE_M, _ROTATION_SCALE_RAD = 0.05, 0.5  # of OSC_POSE's unit action
 _GAIN = 1.5  # on the position error: the arm covers about a third of an action's reach in a step
 
@@ -58,6 +59,7 @@ class Arm:
         self.style = Style.sample(rng)
         self.gripper = OPEN
         self._site = env.problem.robots[0].eef_site_id
+        self._shoulder, self._wrist = (env.model.body(f"robot0_link{i}").id for i in (2, 6))
         self._drift = np.zeros(3)
         self.scratch = Scratch(env)
 
@@ -102,13 +104,19 @@ class Arm:
         body = self.env.model.body(self.env.problem.obj_body_id[name])
         return float(np.linalg.norm(self.env.data.qvel[body.dofadr[0] : body.dofadr[0] + 3]))
 
+    def _within_reach(self, position: np.ndarray) -> np.ndarray:
+        """The target, or where a straight arm ends: pulled further, the elbow bends the wrong way."""
+        shoulder, wrist = self.env.data.xpos[self._shoulder], self.env.data.xpos[self._wrist]
+        away = position + wrist - self.position - shoulder
+        return position - away * max(0.0, 1.0 - _STRAIGHT_ARM_M / float(np.linalg.norm(away)))
+
     def turn_to(self, rotation: np.ndarray) -> np.ndarray:
         """Rotation vector [3] in rad, world frame, from the present orientation to `rotation` [3, 3]."""
         return Rotation.from_matrix(rotation @ self.pose.rotation.T).as_rotvec()
 
     def action_towards(self, target: Pose, speed: float, noise: float) -> np.ndarray:
         """The action, float32 [7], that moves the grip site towards `target`, at most `speed` of full."""
-        move = _GAIN * (target.position - self.position) / _POSITION_SCALE_M
+        move = _GAIN * (self._within_reach(target.position) - self.position) / _POSITION_SCALE_M
         move *= min(1.0, speed / max(float(np.linalg.norm(move)), 1e-9))
         self._drift = 0.8 * self._drift + self.rng.normal(0.0, 0.6 * noise, 3)
         turn = self.turn_to(target.rotation) / _ROTATION_SCALE_RAD

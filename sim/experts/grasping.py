@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from hilam_sim.experts.arm import OPEN, Arm, Pose, turned
+from hilam_sim.experts.placing import Goal, effort, in_hand, plan_placement
 from hilam_sim.experts.skills import SkillWithOutcome, close_hand, descend, idle, move, travel
 from hilam_sim.geometry import filled_points
 from scipy.spatial.transform import Rotation
@@ -16,7 +18,7 @@ _PAD_M = np.array([0.008, 0.006])  # half the pads' width and height
 _GAP_M = 0.012  # less apart than this, material counts as one piece
 _DEPTHS_M = (0.010, 0.020, 0.030, 0.045)  # of the grip site below the object's top: beyond, the palm is there
 _FINGERTIP_M = 0.010  # the grip site's least height above what the object stands on
-_CANDIDATES = 60
+_CANDIDATES = 300
 
 
 def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[Pose]:
@@ -38,18 +40,13 @@ def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[P
                 place = centre + rotation @ position
                 cost = (
                     10.0 * float(np.linalg.norm(position[:2]))
-                    + 0.5 * _effort(rotation)
+                    + 0.5 * effort(rotation)
                     + 50.0 * unevenness
                     + 50.0 * max(0.0, width - 0.06)
-                    + arm.rng.uniform(0.0, 0.15)
+                    + arm.rng.uniform(0.0, 0.3)
                 )
                 found.append((cost, Pose(place, rotation)))
     return [_styled(arm, pose) for _, pose in sorted(found, key=lambda item: item[0])]
-
-
-def _effort(rotation: np.ndarray) -> float:
-    """How far a hand is from the arm's easiest orientation, rad."""
-    return float(np.linalg.norm(Rotation.from_matrix(rotation @ turned(0.0).T).as_rotvec()))
 
 
 def _pieces(points: np.ndarray, reach_m: float) -> Iterator[tuple[np.ndarray, float, float]]:
@@ -60,7 +57,7 @@ def _pieces(points: np.ndarray, reach_m: float) -> Iterator[tuple[np.ndarray, fl
         level = points[np.abs(points[:, 2] - top - depth) < _PAD_M[1]]
         if len(level) == 0:
             continue
-        for across in np.arange(level[:, 1].min() + _PAD_M[0], level[:, 1].max(), 0.008):
+        for across in np.arange(level[:, 1].min() + _PAD_M[0], level[:, 1].max(), 0.012):
             slice_ = level[np.abs(level[:, 1] - across) < _PAD_M[0]]
             order = np.argsort(slice_[:, 0])
             slice_ = slice_[order]
@@ -89,21 +86,30 @@ def _styled(arm: Arm, pose: Pose) -> Pose:
     return Pose(pose.position + offset, turn @ pose.rotation)
 
 
-def feasible(arm: Arm, name: str, grasp: Pose) -> bool:
+def feasible(arm: Arm, grasp: Pose) -> bool:
     """Whether arm and open hand get around the object without touching anything."""
     scratch = arm.scratch
     scratch.refresh()
-    for distance in (0.06, 0.02, 0.0):
+    for distance in (0.0, 0.02, 0.06):
         scratch.open_hand()
         if not scratch.reach(grasp.backed_off(distance)) or not scratch.is_free(robot=True):
             return False
     return True
 
 
-def choose_grasp(arm: Arm, name: str, suits: Callable[[Pose], bool] = lambda grasp: True) -> Pose | None:
-    """The best grasp that is feasible and suits what is to be done with the object."""
-    possible = [g for g in grasps(arm, name)[:_CANDIDATES] if feasible(arm, name, g)]
-    return next((g for g in possible[:8] if suits(g)), possible[0] if possible else None)
+def choose_grasp(arm: Arm, goal: Goal, missed: Sequence[Pose] = ()) -> Pose | None:
+    """The best grasp that is feasible, unlike the `missed` ones, and with which the goal can be fulfilled."""
+    stood = arm.object_pose(goal.name)
+    candidates = [g for g in grasps(arm, goal.name) if not any(_alike(g, other) for other in missed)]
+    possible = list(islice((g for g in candidates[:_CANDIDATES] if feasible(arm, g)), 8))
+    for grasp in possible:
+        if plan_placement(arm, goal, stood.rotation, in_hand(grasp, stood)) is not None:
+            return grasp
+    return possible[0] if possible else None
+
+
+def _alike(grasp: Pose, other: Pose) -> bool:
+    return bool(np.linalg.norm(grasp.position - other.position) < 0.015)
 
 
 def pick(arm: Arm, name: str, grasp: Pose) -> SkillWithOutcome:

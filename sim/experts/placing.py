@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from hilam_sim.experts.arm import Arm, Pose
-from hilam_sim.experts.grasping import _effort
+from hilam_sim.experts.arm import Arm, Pose, turned
 from hilam_sim.experts.skills import Skill, move, release, travel
 from scipy.spatial.transform import Rotation
 
 _DROPS_M = (0.003, 0.02, 0.04, 0.06, 0.09)
 _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
+_CANDIDATES = 24
 _APPROACH_M = (0.03, 0.08)
 
 
@@ -46,7 +46,7 @@ def holds(arm: Arm, goal: Goal, position: np.ndarray) -> bool:
 
 
 def _spots(arm: Arm, goal: Goal) -> tuple[np.ndarray, float, float]:
-    """Positions [n, 2] for the object's origin, best first, and the heights between which it comes to rest."""
+    """Positions [n, 2] for the object's origin, best first, and the heights it may come to rest between."""
     problem = arm.env.problem
     if goal.target not in problem.object_sites_dict:
         centre = arm.object_position(goal.target)
@@ -81,13 +81,18 @@ def _candidates(arm: Arm, goal: Goal, upright: np.ndarray, in_hand: Pose) -> Ite
     spots, highest, lowest = _spots(arm, goal)
     turns = sorted(
         _TURNS_RAD,
-        key=lambda a: abs(a) + _effort(_hand(Pose(np.zeros(3), _turn(a) @ upright), in_hand).rotation),
+        key=lambda a: abs(a) + effort(_hand(Pose(np.zeros(3), _turn(a) @ upright), in_hand).rotation),
     )
     for spot in spots:
         for angle in turns:
             pose = _rest(arm, goal, Pose(np.append(spot, highest), _turn(angle) @ upright), lowest)
             if pose is not None and holds(arm, goal, pose.position):
                 yield pose, _hand(pose, in_hand)
+
+
+def effort(rotation: np.ndarray) -> float:
+    """How far a hand is from the arm's easiest orientation, rad."""
+    return float(np.linalg.norm(Rotation.from_matrix(rotation @ turned(0.0).T).as_rotvec()))
 
 
 def _turn(angle: float) -> np.ndarray:
@@ -113,14 +118,12 @@ def plan_placement(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose) -> Pla
         held: Pose of the object in the hand.
     """
     arm.scratch.refresh()
-    tried = 0
     waiting = []
     for rest, hand in _candidates(arm, goal, upright, held):
         if _fits(arm, goal, rest, hand, _DROPS_M[0]):
             return Placement(hand.moved((0.0, 0.0, _DROPS_M[0])), _DROPS_M[0])
         waiting.append((rest, hand))
-        tried += 1
-        if tried > 24:
+        if len(waiting) == _CANDIDATES:
             break
     for drop in _DROPS_M[1:]:
         for rest, hand in waiting:
@@ -149,3 +152,10 @@ def place(arm: Arm, name: str, placement: Placement) -> Skill:
     yield from move(arm, placement.hand, "place", tolerance_m=0.006, steps=35, speed=0.7)
     yield from release(arm, placement.hand)
     yield from move(arm, placement.hand.backed_off(0.10), "retreat", tolerance_m=0.03, steps=30)
+
+
+def put_back(arm: Arm, grasp: Pose) -> Skill:
+    """Let go where the object was picked up."""
+    yield from move(arm, grasp, "place", tolerance_m=0.008, steps=25)
+    yield from release(arm, grasp)
+    yield from move(arm, grasp.backed_off(0.10), "retreat", tolerance_m=0.03, steps=30)

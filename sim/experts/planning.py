@@ -1,4 +1,4 @@
-"""Looking ahead in a scratch copy of the simulation: can the arm be there, what would touch, where would it rest."""
+"""Looking ahead in a scratch copy of the simulation: can the arm be there, what would touch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from hilam_sim.experts.pose import Pose
 from hilam_sim.geometry import bodies_below
 from scipy.spatial.transform import Rotation
 
-_IK_STEPS = 60
-_IK_DAMPING = 1e-3
-_REACHED_M, _REACHED_RAD = 0.003, 0.03
+_IK_STEPS = 50
+_IK_DAMPING = 1e-4
+_REACHED_M, _REACHED_RAD = 0.004, 0.04
 _LIMIT_MARGIN_RAD = 0.12
+_ELBOW, _STRETCHED_RAD = 3, -0.47  # beyond, the arm bends the other way and does not come back
 _TOUCH_M = 0.0015  # contacts less deep than this are no collisions: objects lie in each other's margins
+
+
+def _clipped(vector: np.ndarray, length: float) -> np.ndarray:
+    """At most `length` long."""
+    return vector * min(1.0, length / max(float(np.linalg.norm(vector)), 1e-9))
 
 
 class Scratch:
@@ -34,6 +40,7 @@ class Scratch:
         self._limits = self.model.jnt_range[self.model.dof_jntid[self._dofs]].T + np.array(
             [[_LIMIT_MARGIN_RAD], [-_LIMIT_MARGIN_RAD]]
         )
+        self._limits[1, _ELBOW] = _STRETCHED_RAD
         self._rest = np.array(robot.init_qpos)
         self._jacobian = np.zeros((6, self.model.nv))
         self._is_robot = np.isin(
@@ -48,16 +55,17 @@ class Scratch:
     def reach(self, pose: Pose) -> bool:
         """Bring the grip site to `pose`; whether that is possible."""
         model, data = self.model, self.data
-        for _ in range(_IK_STEPS):
+        for step_number in range(_IK_STEPS):
             mujoco.mj_kinematics(model, data)
             mujoco.mj_comPos(model, data)
-            error = np.concatenate([pose.position - data.site_xpos[self._site], self._turn(pose.rotation)])
-            if np.linalg.norm(error[:3]) < _REACHED_M and np.linalg.norm(error[3:]) < _REACHED_RAD:
+            away, turn = pose.position - data.site_xpos[self._site], self._turn(pose.rotation)
+            if np.linalg.norm(away) < _REACHED_M and np.linalg.norm(turn) < _REACHED_RAD:
                 return True
+            error = np.concatenate([_clipped(away, 0.08), _clipped(turn, 0.4)])
             mujoco.mj_jacSite(model, data, self._jacobian[:3], self._jacobian[3:], self._site)
             jacobian = self._jacobian[:, self._dofs]
             inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + _IK_DAMPING * np.eye(6))
-            home = 0.1 * (self._rest - data.qpos[self._qpos])
+            home = 0.2 * 0.9**step_number * (self._rest - data.qpos[self._qpos])
             step = inverse @ error + home - inverse @ (jacobian @ home)
             step *= min(1.0, 0.4 / max(float(np.abs(step).max()), 1e-9))
             data.qpos[self._qpos] = np.clip(data.qpos[self._qpos] + step, *self._limits)
@@ -84,7 +92,7 @@ class Scratch:
         return int(self.model.jnt_qposadr[self.model.body_jntadr[body]])
 
     def depth(self, names: Iterable[str] = (), robot: bool = False) -> float:
-        """How deep the named objects or the robot are inside anything else, m; the named count as one body."""
+        """How deep the named objects (as one body) and the robot are inside anything else, m."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_collision(self.model, self.data)
         mine = self._is_robot if robot else np.zeros(self.model.ngeom, dtype=bool)

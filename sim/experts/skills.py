@@ -98,9 +98,14 @@ def _obstacle_height(arm: Arm, target: Pose, held: str | None) -> float:
 
 
 def close_hand(arm: Arm, target: Pose) -> Skill:
-    """Close the fingers, staying at `target`."""
+    """Close the fingers, staying at `target`, until they move no more."""
     arm.gripper = CLOSE
-    yield from hold(arm, target, "grasp", steps=int(arm.rng.integers(7, 10)))
+    yield from hold(arm, target, "grasp", steps=int(arm.rng.integers(5, 8)))
+    for _ in range(12):
+        before = arm.opening_m
+        yield from hold(arm, target, "grasp", steps=1)
+        if before - arm.opening_m < 0.0005:
+            return
 
 
 def release(arm: Arm, target: Pose) -> Skill:
