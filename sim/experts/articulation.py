@@ -21,6 +21,7 @@ _TOUCHABLE = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)  # geom groups
 _PUSH_DOOR_TILT_RAD = 0.15
 _READY_M = np.array([0.48, 0.0, 0.30])  # from the robot's base: in front of it, high
 _AJAR_M = 0.14  # of the handle's way: pulled farther, the arm would be stretched out
+_EASY_YAW_RAD = np.pi / 4  # of a hand pointing down: the last joint in the middle of its range
 _MARGIN_STEPS = 3  # beyond the first step in which LIBERO's predicate holds
 
 
@@ -294,10 +295,12 @@ def turn_knob(arm: Arm, part: Part, state: str) -> Skill:
     """Grasp the knob's ridge above its axis and turn it."""
     top = part.top()
     ridge = np.concatenate([points for points in part.shapes() if points[:, 2].max() > top - 0.005])
-    yaws = np.linspace(-np.pi / 2, np.pi / 2, 36, endpoint=False)
-    yaw = min(yaws, key=lambda yaw: np.ptp(ridge[:, :2] @ (-np.sin(yaw), np.cos(yaw))))
-    grasp = Pose(np.append(part.anchor[:2], top - 0.012), turned(yaw))
     sense = 1.0 if state == "turnon" else -1.0
+    yaws = np.linspace(-np.pi, np.pi, 72, endpoint=False)
+    width = [np.ptp(ridge[:, :2] @ (-np.sin(yaw), np.cos(yaw))) for yaw in yaws]
+    narrow = yaws[np.isclose(width, min(width), atol=1e-4)]
+    yaw = min(narrow, key=lambda yaw: abs(yaw + 0.5 * sense - _EASY_YAW_RAD))
+    grasp = Pose(np.append(part.anchor[:2], top - 0.012), turned(yaw))
 
     def ahead() -> Pose:
         turn = Rotation.from_rotvec(0.4 * sense * part.axis).as_matrix()
