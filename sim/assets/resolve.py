@@ -25,8 +25,8 @@ class Assets:
 def resolve_assets(choice: str = "auto", suite: str | None = None) -> Assets:
     """The asset folder for `choice`: "official", "builtin", or "auto" (official where found, else built-in).
 
-    Raises SimError for an unknown choice, a $LIBERO_ASSETS that is no asset folder (unless "builtin" was
-    asked for), and "official" where no official assets are.
+    Only "official" downloads them, where none are found. Raises SimError for an unknown choice, a
+    $LIBERO_ASSETS that is no asset folder (unless "builtin" was asked for), and a download that fails.
     """
     if choice not in CHOICES:
         raise SimError(f"unknown assets {choice!r}: choose from {', '.join(CHOICES)}")
@@ -34,8 +34,7 @@ def resolve_assets(choice: str = "auto", suite: str | None = None) -> Assets:
     if official is not None:
         return Assets("official", official)
     if choice == "official":
-        searched = ", ".join(str(place) for place in _official_places())
-        raise SimError(f"no official LIBERO assets in {searched}: set LIBERO_ASSETS or use assets='builtin'")
+        return Assets("official", _downloaded_folder())
     return Assets("builtin", builtin_folder())
 
 
@@ -92,9 +91,28 @@ def _official_places() -> list[Path]:
     return [*roots, Path.home() / ".cache" / "libero" / "assets"]
 
 
+def _is_official(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in _MUST_HAVE)
+
+
+def _downloaded_folder() -> Path:
+    """The official assets, downloaded to where hf-libero looks for them too."""
+    from hilam_sim.assets.download import download_official
+
+    places = _official_places()
+    try:
+        download_official(places[-1], _is_official)
+    except SimError as error:
+        raise SimError(
+            f"no official LIBERO assets in {', '.join(map(str, places))}; downloading failed ({error}): "
+            "set LIBERO_ASSETS to a copy, install huggingface_hub and connect, or use assets='builtin'"
+        ) from None
+    return places[-1]
+
+
 def _official_folder() -> Path | None:
     for place in _official_places():
-        if all((place / name).is_dir() for name in _MUST_HAVE):
+        if _is_official(place):
             return place
     if "LIBERO_ASSETS" in os.environ:
         raise SimError(

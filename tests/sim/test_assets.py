@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def test_choices_and_errors(tmp_path, monkeypatch):
     monkeypatch.delenv("LIBERO_ASSETS")
     monkeypatch.setenv("HILAM_CACHE", str(cache_folder()))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # nothing is downloaded here
     assert resolve_assets("auto").kind == "builtin"
     with pytest.raises(SimError, match="no official LIBERO assets in"):
         resolve_assets("official")
