@@ -68,7 +68,7 @@ class LiberoEnv(gymnasium.Env):
         self.image_size = int(image_size)
         if self.image_size < 1:
             raise SimError(f"image_size must be at least 1 pixel, not {image_size}")
-        found = resolve_assets(assets, suite)
+        found = resolve_assets(assets)
         self.assets = found.kind
         self.problem = build_problem(self.task.bddl_path, found.path, found.kind == "builtin", CONTROL_HZ)
         self.model = self.problem.sim.model._model

@@ -87,7 +87,7 @@ def new_result(config: Config) -> dict[str, Any]:
         "placement": config.placement,
         "seed": config.seed,
         "max_steps": config.max_steps,
-        "assets": resolve_assets(config.assets, config.suite).kind,
+        "assets": resolve_assets(config.assets).kind,
         "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
         "episodes": [],
     }

@@ -44,7 +44,7 @@ def start(context: LaunchContext) -> list:
     policy = (Path(given["policy"]) if given["policy"] else default_policy()).absolute()
     card = read_card(policy)
     check_cameras(card, policy, profile, profile_path)
-    assets = resolve_assets(given["assets"] or trained_assets(card), task.suite).kind
+    assets = resolve_assets(given["assets"] or trained_assets(card)).kind
     output = make_folder(Path(given["output"]).absolute())
 
     shared = {"mode": mode, "policy": str(policy)}
