@@ -47,7 +47,7 @@ def paint_vessel(outside: Colour, inside: Colour, rim: Colour, handle: Colour | 
 
 
 def _paint_black_bowl() -> Image.Image:
-    painter = paint_vessel((24, 24, 28), (80, 81, 88), (122, 123, 129))
+    painter = paint_vessel((24, 24, 28), (64, 65, 71), (118, 119, 125))
     painter.band(0.33, 0.36, (70, 70, 76))
     return painter.image
 
