@@ -114,7 +114,7 @@ def _paint_cabinet(colour: Colour, seed: int, contrast: float) -> Image.Image:
 
 def _paint_stove() -> Image.Image:
     return sheet(
-        plaster((196, 196, 198), seed=33), (112, 112, 114), (38, 38, 40), (26, 26, 27), (240, 240, 240)
+        plaster((176, 176, 178), seed=33), (112, 112, 114), (38, 38, 40), (26, 26, 27), (240, 240, 240)
     )
 
 

@@ -135,8 +135,8 @@ def _paint_study() -> Image.Image:
 
 
 FURNITURE: dict[str, Look] = {
-    "desk": Look(desk(), lambda: wood((170, 122, 70), seed=44, contrast=9)),
-    "low_table": Look(low_table(), lambda: wood((104, 76, 62), seed=45, contrast=6)),
+    "desk": Look(desk(), lambda: wood((154, 112, 65), seed=44, contrast=9)),
+    "low_table": Look(low_table(), lambda: wood((88, 66, 54), seed=45, contrast=6)),
     "kitchen": Look(kitchen(), _paint_kitchen),
     "living_room": Look(living_room(), _paint_living_room),
     "study": Look(study(), _paint_study),

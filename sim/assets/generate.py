@@ -8,13 +8,12 @@ from pathlib import Path
 from hilam_sim.assets.collision import Body, body_names, read_body
 from hilam_sim.assets.fixtures import FIXTURES, Fixture
 from hilam_sim.assets.furniture import FURNITURE
-from hilam_sim.assets.mjcf import add
+from hilam_sim.assets.mjcf import DRAWN, add
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.robot import simplified_meshes
 from hilam_sim.assets.scenes import SCENES, TEXTURES
 
 _SHINE = {"emission": "0.15", "specular": "0.2", "shininess": "0.2", "reflectance": "0"}
-_DRAWN = {"contype": "0", "conaffinity": "0", "group": "1"}
 
 
 def generate(folder: Path) -> None:
@@ -60,11 +59,11 @@ def _write_object(folder: Path, name: str, body: Body) -> None:
     for part, mesh in fixture.meshes.items():
         (place / f"{part}.obj").write_text(mesh.obj())
         add(asset, "mesh", name=f"{name}_{part}", file=str(here / f"{part}.obj"))
-        drawn = ET.Element("geom", _DRAWN, type="mesh", mesh=f"{name}_{part}", material=name)
+        drawn = ET.Element("geom", DRAWN, type="mesh", mesh=f"{name}_{part}", material=name)
         _part(inner, part).insert(0, drawn)
     for part, (centre, half) in fixture.panes.items():
         pane = {"pos": _numbers(centre), "size": _numbers(half), "rgba": "0.4 0.4 0.4 0.35"}
-        add(_part(inner, part), "geom", _DRAWN, pane, type="box")
+        add(_part(inner, part), "geom", DRAWN, pane, type="box")
     _write_xml(xml, root)
 
 

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 from hilam_sim.assets.collision import parse_rows
-from hilam_sim.assets.mjcf import add
+from hilam_sim.assets.mjcf import DRAWN, add
 from hilam_sim.assets.paint import planks, plaster, tiles, wood
 from PIL import Image
 
@@ -24,7 +24,6 @@ _KITCHEN_WALLS: Boxes = {
     "rear": ("-2 0 1.5", "0.5 0.5 0.5 0.5", "3 1.5 0.01"),
     "front": _WALLS["front"],
 }
-_DRAWN = {"contype": "0", "conaffinity": "0", "group": "1"}
 _MATT = {"reflectance": "0", "shininess": "0.1", "texuniform": "true", "texrepeat": "3 3"}
 _LAMP = {
     "diffuse": ".8 .8 .8",
@@ -68,16 +67,20 @@ body living_room_table 0 0 0 1 0 0 0
 
 def floor_scene() -> ET.Element:
     """The arena of LIBERO-Object: a floor, walls, two lights; LIBERO's problem classes move the cameras."""
-    return _room("floor_arena", floor_has_body=True)
+    return _room(floor_has_body=True)
 
 
 def table_scene() -> ET.Element:
     """The arena of LIBERO-Spatial and LIBERO-Goal."""
-    return _room("table_arena", _table())
+    root = _room()
+    _add_table(root)
+    return root
 
 
 def kitchen_scene() -> ET.Element:
-    root = _room("table_arena", _table(), walls=_KITCHEN_WALLS)
+    """A table before a kitchenette, with a third light."""
+    root = _room(_KITCHEN_WALLS)
+    _add_table(root)
     _furnish(root, "kitchen")
     light = {**_LAMP, "specular": "0.8 0.8 0.8", "dir": "0 0 -1", "directional": "true"}
     add(root[1], "light", light, name="light_kitchen", pos="-1.75 0 1.6")
@@ -85,22 +88,24 @@ def kitchen_scene() -> ET.Element:
 
 
 def study_scene() -> ET.Element:
-    root = _room("table_arena", parse_rows(_DESK.splitlines()))
+    """A desk before shelves and a plant."""
+    root = _room()
+    root[1].append(parse_rows(_DESK.splitlines()))
     _furnish(root, "desk", "study")
     return root
 
 
 def living_room_scene() -> ET.Element:
-    root = _room("living_room_arena", parse_rows(_LOW_TABLE.splitlines()), floor_has_body=True)
+    """A low table before a wall unit."""
+    root = _room(floor_has_body=True)
+    root[1].append(parse_rows(_LOW_TABLE.splitlines()))
     _furnish(root, "low_table", "living_room")
     return root
 
 
-def _room(
-    model: str, table: ET.Element | None = None, *, walls: Boxes = _WALLS, floor_has_body: bool = False
-) -> ET.Element:
-    """The MJCF of a floor, `table`, walls, lights and cameras; some of LIBERO's floors are bodies."""
-    root = ET.Element("mujoco", model=model)
+def _room(walls: Boxes = _WALLS, floor_has_body: bool = False) -> ET.Element:
+    """Floor, walls, lights and cameras: (asset, worldbody). Some of LIBERO's floors are bodies."""
+    root = ET.Element("mujoco", model="room")
     asset = add(root, "asset")
     sky = {"rgb1": "0.9 0.9 1", "rgb2": "0.2 0.3 0.4", "width": "64", "height": "64"}
     add(asset, "texture", sky, type="skybox", builtin="gradient")
@@ -109,17 +114,12 @@ def _room(
     add(asset, "texture", name="tex-wall", file="../textures/light-gray-plaster.png", type="2d")
     add(asset, "material", _MATT, name="floorplane", texture="texplane", specular="0")
     add(asset, "material", _MATT, name="walls_mat", texture="tex-wall", specular="0.8")
-    if model == "table_arena":
-        add(asset, "texture", name="tex-table", file="../textures/wood_table.png", type="cube")
-        add(asset, "material", name="table_texture", texture="tex-table", specular="0.2", shininess="0")
 
     world = add(root, "worldbody")
     floor = add(world, "body", name="floor", pos="0 0 0") if floor_has_body else world
     plane = {"type": "plane", "size": "3 3 .125", "condim": "3"}
     add(floor, "geom", plane, name="floor", group="1", material="floorplane", pos="0 0 0")
-    if table is not None:
-        world.append(table)
-    wall = {**_DRAWN, "type": "box", "material": "walls_mat"}
+    wall = {**DRAWN, "type": "box", "material": "walls_mat"}
     for name, (pos, quat, size) in walls.items():
         add(world, "geom", wall, name=f"wall_{name}_visual", pos=pos, quat=quat, size=size)
     for name, pos in _LIGHTS.items():
@@ -129,22 +129,24 @@ def _room(
     return root
 
 
-def _table() -> ET.Element:
+def _add_table(root: ET.Element) -> None:
     """A table that LIBERO's arena class gives its size and place."""
-    table = ET.Element("body", name="table", pos="0 0 0.4")
+    asset, world = root
+    add(asset, "texture", name="tex-table", file="../textures/wood_table.png", type="cube")
+    add(asset, "material", name="table_texture", texture="tex-table", specular="0.2", shininess="0")
+    table = add(world, "body", name="table", pos="0 0 0.4")
     block = {"type": "box", "size": "0.4 0.4 0.4", "pos": "0 0 0"}
     add(table, "geom", block, name="table_collision", group="0", friction="1 0.005 0.0001")
-    add(table, "geom", block, _DRAWN, name="table_visual", material="table_texture")
+    add(table, "geom", block, DRAWN, name="table_visual", material="table_texture")
     add(table, "site", name="table_top", pos="0 0 0.4", size="0.001 0.001 0.001", rgba="0 0 0 0")
     leg = {"type": "cylinder", "size": "0.05 0.1", "pos": "0 0 0", "material": "table_texture"}
     for number in range(1, 5):
-        add(table, "geom", leg, _DRAWN, name=f"table_leg{number}_visual")
-    return table
+        add(table, "geom", leg, DRAWN, name=f"table_leg{number}_visual")
 
 
 def _furnish(root: ET.Element, *names: str) -> None:
     """Draws pieces of `furniture` where they stand."""
-    asset, world = root[0], root[1]
+    asset, world = root
     for name in names:
         add(asset, "texture", name=f"tex-{name}", file=f"{name}.png", type="2d")
         add(
@@ -157,7 +159,7 @@ def _furnish(root: ET.Element, *names: str) -> None:
             shininess="0",
         )
         add(asset, "mesh", name=name, file=f"{name}.obj")
-        add(world, "geom", _DRAWN, type="mesh", mesh=name, material=name)
+        add(world, "geom", DRAWN, type="mesh", mesh=name, material=name)
 
 
 SCENES: dict[str, Callable[[], ET.Element]] = {

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from hilam_sim import LiberoEnv
 from hilam_sim.assets import cache_folder, generate, lighten_robot, resolve_assets
-from hilam_sim.assets.collision import body_names
+from hilam_sim.assets.collision import body_names, read_body
 from hilam_sim.backend import libero_envs
 from hilam_sim.errors import SimError
 from hilam_sim.rendering import Renderer
@@ -247,6 +248,15 @@ def _compile(assets: Path, name: str) -> mujoco.MjModel:
 
 def _solid(model: mujoco.MjModel) -> np.ndarray:
     return (model.geom_contype != 0) | (model.geom_conaffinity != 0) | (model.geom_group == 0)
+
+
+@needs_official
+def test_the_data_files_are_what_the_import_tool_writes():
+    root = Path(__file__).parents[2]
+    body_rows = runpy.run_path(str(root / "tools" / "import_body.py"))["body_rows"]
+    for name in body_names():
+        written = "\n".join(body_rows(Path(OFFICIAL) / read_body(name).xml(name))) + "\n"
+        assert written == (root / "sim" / "assets" / "bodies" / f"{name}.txt").read_text(), name
 
 
 def _assert_same_bodies(ours: mujoco.MjModel, theirs: mujoco.MjModel) -> None:
