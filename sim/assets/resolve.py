@@ -22,7 +22,7 @@ class Assets:
     path: Path
 
 
-def resolve_assets(choice: str = "auto", suite: str | None = None) -> Assets:
+def resolve_assets(choice: str = "auto") -> Assets:
     """The asset folder for `choice`: "official", "builtin", or "auto" (official where found, else built-in).
 
     Only "official" downloads them, where none are found. Raises SimError for an unknown choice, a
