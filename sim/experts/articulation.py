@@ -334,16 +334,6 @@ def inside(bring: Callable[..., Skill]) -> Callable[..., Skill]:
     return recipe
 
 
-def ordered(goals: list[list[str]]) -> list[list[str]]:
-    """Goals in an order in which they can be reached: what something is put into is closed afterwards."""
-    filled = [target for predicate, *names in goals if predicate == "in" for target in names[1:]]
-
-    def comes_last(goal: list[str]) -> bool:
-        return goal[0] == "close" and any(target.startswith(goal[1]) for target in filled)
-
-    return sorted(goals, key=comes_last)
-
-
 def recipe_open(arm: Arm, name: str) -> Skill:
     """Open(drawer region or fixture)."""
     part = Part.named(arm, name)

@@ -90,7 +90,7 @@ def feasible(arm: Arm, grasp: Pose) -> bool:
     """Whether arm and open hand get around the object without touching anything."""
     scratch = arm.scratch
     scratch.refresh()
-    for distance in (0.0, 0.02, 0.06):
+    for distance in (0.0, 0.02, 0.06, 0.12, 0.20):
         scratch.open_hand()
         if not scratch.reach(grasp.backed_off(distance)) or not scratch.is_free(robot=True):
             return False
