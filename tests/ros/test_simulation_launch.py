@@ -80,7 +80,6 @@ BAD_ARGUMENTS = {
     "init_state": ({"init_state": 50}, ["50", "0 to 49"]),
     "mode": ({"mode": "fast"}, ["fast", "lockstep", "realtime"]),
     "assets": ({"assets": "none"}, ["none", "builtin", "official"]),
-    "other suite": ({"suite": "libero_goal", "assets": "builtin"}, ["libero_goal", "LIBERO_ASSETS"]),
     "output": ({"output": "/dev/null/runs"}, ["/dev/null/runs", "output"]),
     "profile": ({"profile": "nobody"}, ["nobody", "libero", "franka_crisp"]),
     "policy": ({"policy": "/nowhere"}, ["/nowhere", "card.json"]),
