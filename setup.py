@@ -7,10 +7,11 @@ setup(
         *find_packages(include=["hilam_core", "hilam_core.*"]),
         "hilam_sim",
         *(f"hilam_sim.{name}" for name in find_packages("sim")),
+        "hilam_sim.assets.bodies",
     ],
     package_dir={"hilam_core": "hilam_core", "hilam_sim": "sim"},
     include_package_data=True,
-    package_data={"hilam_core": ["**/*.npz"], "hilam_sim": ["**/*.json", "assets/bodies/*.txt"]},
+    package_data={"hilam_core": ["**/*.npz"], "hilam_sim.assets.bodies": ["*.txt"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/hilam"]),
         ("share/hilam", ["package.xml"]),
