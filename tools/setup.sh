@@ -39,7 +39,7 @@ make_venv() {
     "$python" -m venv .venv
 }
 
-pip_install() { .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt "$@" 2> >(grep -v '^WARNING: Location' >&2); }
+pip_install() { PYTHONWARNINGS="ignore:Editable installation" .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt "$@" 2> >(grep -v '^WARNING: Location' >&2); }
 
 install_packages() {
     local wanted; wanted=$(cat pyproject.toml setup.py constraints.txt tools/no-deps.txt tools/setup.sh | sha256sum)
