@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
 from hilam_sim.experts.grasping import feasible, grasps, pick
-from hilam_sim.experts.skills import Skill, close_hand, descend, move, release, settle
+from hilam_sim.experts.placing import Placement, place
+from hilam_sim.experts.skills import Skill, SkillWithOutcome, close_hand, descend, move, release, settle
 from hilam_sim.geometry import geom_points
 from scipy.spatial.transform import Rotation
 
@@ -22,6 +23,9 @@ _PUSH_DOOR_TILT_RAD = 0.15
 _READY_M = np.array([0.48, 0.0, 0.30])  # from the robot's base: in front of it, high
 _AJAR_M = 0.14  # of the handle's way: pulled farther, the arm would be stretched out
 _EASY_YAW_RAD = np.pi / 4  # of a hand pointing down: the last joint in the middle of its range
+_REACH_DOWN_TILTS_RAD = (0.0, 0.3, 0.6)
+_WAY_DOWN_M = (0.0, 0.04, 0.10, 0.18)  # heights at which a way down is looked at
+_CANDIDATES = 100
 _MARGIN_STEPS = 3  # beyond the first step in which LIBERO's predicate holds
 
 
@@ -291,6 +295,58 @@ def put_through_door(arm: Arm, name: str, region: str) -> Skill:
     yield from move(arm, arm.pose.moved(-0.15 * inwards), "retreat", tolerance_m=0.02)
 
 
+def _opening(arm: Arm, name: str, region: str) -> Pose | None:
+    """The lowest place over a region to which an object can be let down straight: from there it may fall.
+
+    Drawers are not much larger than what goes into them, and handles overhang the lower ones.
+    """
+    scratch, stood = arm.scratch, arm.object_pose(name)
+    site = arm.env.data.site(region)
+    size = np.abs(site.xmat.reshape(3, 3) @ arm.env.model.site(region).size)
+    bottom = site.xpos[2] - size[2] + stood.position[2] - arm.bounds(name)[0, 2]
+    offsets = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, n) for n in (5, 15)]), axis=-1).reshape(-1, 2)
+    offsets = offsets[np.argsort(np.linalg.norm(offsets, axis=1))] * np.maximum(size[:2] - 0.015, 0.0)
+    scratch.refresh()
+
+    def is_free(pose: Pose) -> bool:
+        scratch.put(name, pose)
+        return scratch.is_free([name])
+
+    for height in np.arange(bottom + 0.005, bottom + 0.10, 0.008):
+        for offset in offsets:
+            pose = Pose(np.append(site.xpos[:2] + offset, height), stood.rotation)
+            if all(is_free(pose.moved((0.0, 0.0, above))) for above in _WAY_DOWN_M):
+                return pose
+    return None
+
+
+def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
+    """Pick an object up and let it fall into an open drawer; returns whether there was a way."""
+    stood, goal = arm.object_pose(name), _opening(arm, name, region)
+    if goal is None:
+        return False
+
+    def fits(grasp: Pose) -> bool:
+        for above in _WAY_DOWN_M:
+            shift = goal.position - stood.position + (0.0, 0.0, above)
+            if not arm.scratch.reach(grasp.moved(shift)):
+                return False
+            arm.scratch.put(name, Pose(stood.position + shift, stood.rotation))
+            if not arm.scratch.is_free([name], robot=True):
+                return False
+        return True
+
+    candidates = [g for tilt in _REACH_DOWN_TILTS_RAD for g in grasps(arm, name, (tilt,))[:_CANDIDATES]]
+    grasp = next((grasp for grasp in candidates if feasible(arm, grasp) and fits(grasp)), None)
+    if grasp is None:
+        return False
+    if (yield from pick(arm, name, grasp)):
+        hand = arm.pose.moved(goal.position - arm.object_position(name))
+        yield from place(arm, name, Placement(hand, 0.0))
+        yield from settle(arm, name)
+    return True
+
+
 def turn_knob(arm: Arm, part: Part, state: str) -> Skill:
     """Grasp the knob's ridge above its axis and turn it."""
     top = part.top()
@@ -316,20 +372,23 @@ def turn_knob(arm: Arm, part: Part, state: str) -> Skill:
 
 
 def inside(bring: Callable[..., Skill]) -> Callable[..., Skill]:
-    """In(object, region): by `bring`, or `put_through_door`, once what covers the region is open."""
+    """In(object, region), once what covers the region is open; by `bring` where nothing does."""
 
     def recipe(arm: Arm, name: str, region: str) -> Skill:
         part = Part.before(arm, region)
-        if part is not None and not part.holds("open"):
-            yield from recipe_open(arm, part.name)
-        if part is None or part.slides:
+        if part is None:
             yield from bring(arm, name, region)
             return
+        if not part.holds("open"):
+            yield from recipe_open(arm, part.name)
         for _ in range(_ATTEMPTS):
             if arm.holds("in", name, region):
                 return
-            yield from put_through_door(arm, name, region)
-            yield from settle(arm, name)
+            if not part.slides:
+                yield from put_through_door(arm, name, region)
+            elif not (yield from put_in_drawer(arm, name, region)):
+                yield from bring(arm, name, region)
+                return
 
     return recipe
 
