@@ -15,6 +15,8 @@ from hilam_sim.assets.paint import wood
 from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
 from hilam_sim.tasks import SUITES, list_tasks
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 OFFICIAL = os.environ.get("LIBERO_ASSETS")
 FIXTURES = {"flat_stove", "microwave", "white_cabinet", "wooden_cabinet"}  # of moving parts, drawn elsewhere
@@ -28,7 +30,18 @@ def _normals(mesh):
 
 def _volume(mesh):
     """Positive if triangles face outwards, whatever the origin, as the mesh is closed."""
-    return (mesh.points[mesh.triangles[:, 0]] * _normals(mesh)).sum() / 6
+    return _volumes(mesh).sum()
+
+
+def _volumes(mesh):
+    """The volume of every part, that is of triangles connected by their corners."""
+    _, place = np.unique(mesh.points.round(6), axis=0, return_inverse=True)
+    a, b, c = place.reshape(-1)[mesh.triangles].T
+    edges = (np.concatenate([a, b]), np.concatenate([b, c]))
+    edges = coo_array((np.ones(2 * len(a)), edges), shape=(len(mesh.points),) * 2)
+    _, part = connected_components(edges, directed=False)
+    pyramids = (mesh.points[mesh.triangles[:, 0]] * _normals(mesh)).sum(1) / 6
+    return np.bincount(part[a], pyramids)[np.unique(part[a])]
 
 
 def _border(mesh):
@@ -53,7 +66,7 @@ def test_meshes_are_small_closed_and_face_outwards(name):
         assert np.isfinite(values).all()
     assert np.ptp(mesh.points, axis=0).max() < 0.5  # metres
     assert _border(mesh) < 1e-6
-    assert _volume(mesh) > 0
+    assert (_volumes(mesh) > 0).all()
     np.testing.assert_allclose(np.linalg.norm(mesh.normals[mesh.triangles], axis=2), 1, atol=1e-6)
     facing = (mesh.normals[mesh.triangles].mean(1) * _normals(mesh)).sum(1)
     assert (facing > 0).all()  # shading and winding agree: nothing is lit from behind
