@@ -47,8 +47,9 @@ def paint_vessel(outside: Colour, inside: Colour, rim: Colour, handle: Colour | 
 
 
 def _paint_black_bowl() -> Image.Image:
-    painter = paint_vessel((24, 24, 28), (64, 65, 71), (118, 119, 125))
-    painter.band(0.33, 0.36, (70, 70, 76))
+    inside, rim = (64, 65, 71), (128, 129, 136)
+    painter = paint_vessel((24, 24, 28), inside, rim)
+    painter.gradient(_RIM, 0.54, rim, inside)
     return painter.image
 
 
