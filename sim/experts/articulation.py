@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
 from hilam_sim.experts.grasping import feasible, grasps, pick
-from hilam_sim.experts.placing import Placement, place
-from hilam_sim.experts.skills import Skill, SkillWithOutcome, close_hand, descend, move, release, settle
+from hilam_sim.experts.skills import (
+    Skill,
+    SkillWithOutcome,
+    close_hand,
+    descend,
+    move,
+    release,
+    settle,
+    travel,
+)
 from hilam_sim.geometry import geom_points
 from scipy.spatial.transform import Rotation
 
@@ -24,7 +32,7 @@ _READY_M = np.array([0.48, 0.0, 0.30])  # from the robot's base: in front of it,
 _AJAR_M = 0.14  # of the handle's way: pulled farther, the arm would be stretched out
 _EASY_YAW_RAD = np.pi / 4  # of a hand pointing down: the last joint in the middle of its range
 _REACH_DOWN_TILTS_RAD = (0.0, 0.3, 0.6)
-_WAY_DOWN_M = (0.0, 0.04, 0.10, 0.18)  # heights at which a way down is looked at
+_WAY_DOWN_M = (0.04, 0.10, 0.18)  # heights at which a way down is looked at
 _CANDIDATES = 100
 _MARGIN_STEPS = 3  # beyond the first step in which LIBERO's predicate holds
 
@@ -251,7 +259,7 @@ def push_closed(arm: Arm, part: Part) -> Skill:
     yield from _leave(arm, part.outwards())
 
 
-def _way_in(arm: Arm, region: str) -> tuple[np.ndarray, np.ndarray]:
+def _hollow(arm: Arm, region: str) -> tuple[np.ndarray, np.ndarray]:
     """Direction [3] into a hollow with one open side, and the middle [3] of its floor, m, world frame."""
     model, data = arm.env.model, arm.env.data
     site = data.site(region)
@@ -269,7 +277,7 @@ def _way_in(arm: Arm, region: str) -> tuple[np.ndarray, np.ndarray]:
 
 def put_through_door(arm: Arm, name: str, region: str) -> Skill:
     """Hold an object where it is nearest to the outside, push it in level, let go and draw back."""
-    inwards, floor = _way_in(arm, region)
+    inwards, floor = _hollow(arm, region)
     across = np.cross(inwards, (0.0, 0.0, 1.0))
     across *= np.sign(across @ (floor - arm.env.data.body("robot0_base").xpos))
 
@@ -295,43 +303,52 @@ def put_through_door(arm: Arm, name: str, region: str) -> Skill:
     yield from move(arm, arm.pose.moved(-0.15 * inwards), "retreat", tolerance_m=0.02)
 
 
-def _opening(arm: Arm, name: str, region: str) -> Pose | None:
-    """The lowest place over a region to which an object can be let down straight: from there it may fall.
+def _way_in(arm: Arm, name: str, region: str) -> list[Pose]:
+    """An object's poses on the way into a region: above it, straight down as far as that goes, at rest.
 
-    Drawers are not much larger than what goes into them, and handles overhang the lower ones.
+    Drawers are not much larger than what goes into them, and handles overhang the lower ones: the last bit
+    may lead aside. Empty where the object does not fit.
     """
     scratch, stood = arm.scratch, arm.object_pose(name)
     site = arm.env.data.site(region)
     size = np.abs(site.xmat.reshape(3, 3) @ arm.env.model.site(region).size)
     bottom = site.xpos[2] - size[2] + stood.position[2] - arm.bounds(name)[0, 2]
-    offsets = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, n) for n in (5, 15)]), axis=-1).reshape(-1, 2)
-    offsets = offsets[np.argsort(np.linalg.norm(offsets, axis=1))] * np.maximum(size[:2] - 0.015, 0.0)
+    spots = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, n) for n in (5, 15)]), axis=-1).reshape(-1, 2)
+    spots = site.xpos[:2] + spots * np.maximum(size[:2] - 0.015, 0.0)
     scratch.refresh()
 
-    def is_free(pose: Pose) -> bool:
-        scratch.put(name, pose)
+    def is_free(position: np.ndarray) -> bool:
+        scratch.put(name, Pose(position, stood.rotation))
         return scratch.is_free([name])
 
-    for height in np.arange(bottom + 0.005, bottom + 0.10, 0.008):
-        for offset in offsets:
-            pose = Pose(np.append(site.xpos[:2] + offset, height), stood.rotation)
-            if all(is_free(pose.moved((0.0, 0.0, above))) for above in _WAY_DOWN_M):
-                return pose
-    return None
+    def lowest(near: np.ndarray, way: Callable[[np.ndarray], Iterable[np.ndarray]]) -> np.ndarray | None:
+        order = spots[np.argsort(np.linalg.norm(spots - near[:2], axis=1))]
+        for height in np.arange(bottom + 0.004, bottom + 0.10, 0.006):
+            for spot in order:
+                position = np.append(spot, height)
+                if is_free(position) and all(is_free(point) for point in way(position)):
+                    return position
+        return None
+
+    over = lowest(site.xpos, lambda end: end + np.outer(_WAY_DOWN_M, (0.0, 0.0, 1.0)))
+    if over is None:
+        return []
+    rest = lowest(over, lambda end: np.linspace(end, over, 6))
+    way = [over + np.array([0.0, 0.0, height]) for height in sorted(_WAY_DOWN_M, reverse=True)]
+    return [Pose(position, stood.rotation) for position in (*way, over, rest if rest is not None else over)]
 
 
 def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
-    """Pick an object up and let it fall into an open drawer; returns whether there was a way."""
-    stood, goal = arm.object_pose(name), _opening(arm, name, region)
-    if goal is None:
+    """Pick an object up and put it into an open drawer; returns whether there was a way."""
+    stood, way = arm.object_pose(name), _way_in(arm, name, region)
+    if not way:
         return False
 
     def fits(grasp: Pose) -> bool:
-        for above in _WAY_DOWN_M:
-            shift = goal.position - stood.position + (0.0, 0.0, above)
-            if not arm.scratch.reach(grasp.moved(shift)):
+        for pose in way:
+            if not arm.scratch.reach(grasp.moved(pose.position - stood.position)):
                 return False
-            arm.scratch.put(name, Pose(stood.position + shift, stood.rotation))
+            arm.scratch.put(name, pose)
             if not arm.scratch.is_free([name], robot=True):
                 return False
         return True
@@ -341,8 +358,13 @@ def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
     if grasp is None:
         return False
     if (yield from pick(arm, name, grasp)):
-        hand = arm.pose.moved(goal.position - arm.object_position(name))
-        yield from place(arm, name, Placement(hand, 0.0))
+        above, over, rest = (arm.pose.moved(way[k].position - arm.object_position(name)) for k in (1, -2, -1))
+        yield from travel(arm, above, "carry", held=name)
+        yield from move(arm, over, "place", speed=0.7, tolerance_m=0.006, steps=30)
+        yield from move(arm, rest, "place", speed=0.4, tolerance_m=0.006, steps=20)
+        yield from release(arm, arm.pose)
+        yield from move(arm, over, "retreat", speed=0.5, tolerance_m=0.015, steps=15)
+        yield from move(arm, above, "retreat", tolerance_m=0.03, steps=30)
         yield from settle(arm, name)
     return True
 
