@@ -1,9 +1,10 @@
 """Demonstrations in LIBERO's HDF5 layout, one file a task.
 
-    data/                     attributes: problem_info, bddl_file_name, bddl_file_content, env_args, assets,
-                              num_demos, total
-    data/demo_i/              attributes: num_samples, init_state, language, placement, seed, attempt,
-                              disturbed
+    data/                     attributes: env_name, problem_info, bddl_file_name, bddl_file_content, env_args,
+                              macros_image_convention, num_demos, total; our own: assets, collection (JSON:
+                              what all demonstrations were recorded with), num_attempts, success_rate
+    data/demo_i/              attributes: num_samples, init_state, model_file (XML, the fixtures where they
+                              stood); our own: language, placement, seed, attempt, disturbed
     data/demo_i/actions       float64 [T, 7]
     data/demo_i/states        float64 [T, d], MuJoCo's state before each action
     data/demo_i/robot_states  float64 [T, 9]: fingers 2, position 3, quaternion xyzw 4
@@ -13,36 +14,40 @@
                               ee_pos [T, 3], ee_ori [T, 3] (rotation vector), ee_states [T, 6],
                               gripper_states [T, 2], joint_states [T, 7]
 
-Observation t is what was seen before action t. Every finished episode is first a file of its own, put in
-place in one step; `merge_episodes` builds the task's file from them, again in one step. Whatever fails in
-between, what was finished stays readable.
+Observation t is what was seen before action t, in state t. Every finished episode is first a file of its own,
+put in place in one step; `merge_episodes` builds the task's file from them, again in one step. Whatever fails
+in between, what was finished stays readable. `rerender_episode` draws the images again from the states.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import h5py
+import mujoco
 import numpy as np
 from hilam_sim.env import CAMERAS, CONTROL_HZ, LiberoEnv
 from hilam_sim.errors import SimError
 from hilam_sim.experts import make_expert
-from hilam_sim.tasks import Task
+from hilam_sim.files import replacing
+from hilam_sim.tasks import Task, get_task
 
-_MAX_STEPS = {
-    "libero_spatial": 400,
-    "libero_object": 300,
-    "libero_goal": 600,
-    "libero_10": 1000,
-    "libero_90": 900,
+_ASSET_ROOTS = {
+    "robosuite",
+    "articulated_objects",
+    "scenes",
+    "stable_hope_objects",
+    "stable_scanned_objects",
+    "textures",
+    "turbosquid_objects",
 }
 
 
@@ -69,20 +74,17 @@ def record_expert(
     init_state: int = 0,
     max_steps: int | None = None,
 ) -> Recording | None:
-    """Let the expert perform the task once; None where it did not succeed.
+    """Let the expert perform the task once, within `max_steps` or its own limit; None where it failed.
 
     Success means that the goal holds after the object was let go and lies still. A `disturbed` recording
     begins with the empty hand closed near the object, which an expert that rarely errs would never show.
-    `max_steps` is the expert's own limit where None.
     """
     recording = Recording(placement, seed, attempt, disturbed)
     observation, _ = env.reset(seed=seed, options={"placement": placement, "init_state": init_state})
     expert = make_expert(env, seed)
     if disturbed:
         observation = expert.disturb()
-    if max_steps is None:
-        max_steps = getattr(expert, "max_steps", _MAX_STEPS[env.task.suite])
-    for _ in range(max_steps):
+    for _ in range(expert.max_steps if max_steps is None else max_steps):
         action, phase = expert.act()
         if expert.done:
             return recording if env.success() else None
@@ -101,53 +103,107 @@ def _rotation_vectors(quaternions: np.ndarray) -> np.ndarray:
     return np.where(length < 1e-10, 0.0, quaternions[:, :3] * 2.0 * np.arccos(w) / np.maximum(length, 1e-10))
 
 
+class _Disk(io.RawIOBase):
+    """A file as HDF5 wants it, which crashes where a write fails: the error is kept for later instead."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+        self.error: OSError | None = None
+
+    def _attempt(self, operation: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return None if self.error else operation(*arguments)
+        except OSError as error:
+            self.error = error
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        while rest and not self.error:
+            rest = rest[self._attempt(self._file.write, rest) or 0 :]
+        return len(data)
+
+    def readinto(self, buffer: Any) -> int:
+        return self._attempt(self._file.readinto, buffer) or 0
+
+    def truncate(self, size: int | None = None) -> int:
+        return self._attempt(self._file.truncate, size) or 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+
 @contextmanager
-def _replacing(path: Path) -> Iterator[h5py.File]:
+def _new_file(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file that takes its place only when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
     try:
-        with h5py.File(temporary, "w") as file:
-            yield file
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
+        with replacing(path) as draft, open(draft, "w+b", buffering=0) as raw:
+            disk = _Disk(raw)
+            with h5py.File(disk, "w") as file:
+                yield file
+            if disk.error:
+                raise disk.error
+    except (OSError, RuntimeError) as error:
         raise SimError(f"cannot write {path}: {error}; finished episodes are kept") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
-def write_episode(path: Path, env: LiberoEnv, recording: Recording, compression: str | None = "lzf") -> None:
+@contextmanager
+def _existing_file(path: Path) -> Iterator[h5py.Group]:
+    """The group `data` of recorded demonstrations."""
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise SimError(f"cannot read {path} as recorded demonstrations: {error}; move it away") from error
+    with file:
+        if "data" not in file:
+            raise SimError(f"cannot read {path} as recorded demonstrations: no group 'data'; move it away")
+        yield file["data"]
+
+
+def write_episode(
+    path: Path,
+    env: LiberoEnv,
+    recording: Recording,
+    compression: str | None = "lzf",
+    collection: Mapping[str, Any] | None = None,
+) -> None:
     """Write one finished episode as a file of its own, in the layout of the whole.
+
+    `collection` is what must be the same in all episodes of a task's file: seed, image size, ...
 
     Raises:
         SimError: the file cannot be written (disk full, no permission).
     """
-    with _replacing(path) as file:
+    seen = {key: np.stack([o[key] for o in recording.observations]) for key in recording.observations[0]}
+    with _new_file(path) as file:
         data = file.create_group("data")
         data.attrs.update(_task_attributes(env))
+        data.attrs["collection"] = json.dumps(dict(collection or {}))
+        data.attrs["num_demos"], data.attrs["total"] = 1, len(recording.actions)
         demo = data.create_group("demo_0")
-        _write_arrays(demo, recording, compression)
         demo.attrs["num_samples"] = len(recording.actions)
         demo.attrs["init_state"] = recording.states[0]
+        demo.attrs["model_file"] = _model_xml(env)
         demo.attrs["language"] = env.instruction
         demo.attrs["placement"] = recording.placement
         demo.attrs["seed"] = recording.seed
         demo.attrs["attempt"] = recording.attempt
         demo.attrs["disturbed"] = recording.disturbed
-        data.attrs["num_demos"], data.attrs["total"] = 1, len(recording.actions)
+        _write_arrays(demo, recording, seen)
+        _write_images(demo["obs"], {camera: seen[camera] for camera in CAMERAS}, compression)
 
 
-def _write_arrays(demo: h5py.Group, recording: Recording, compression: str | None) -> None:
-    seen = {key: np.stack([o[key] for o in recording.observations]) for key in recording.observations[0]}
+def _write_images(obs: h5py.Group, images: dict[str, np.ndarray], compression: str | None) -> None:
+    """Upright uint8 [T, H, W, 3] of each camera, stored upside down."""
+    for camera, frames in images.items():
+        obs.create_dataset(
+            f"{camera}_rgb", data=frames[:, ::-1], chunks=(1, *frames.shape[1:]), compression=compression
+        )
+
+
+def _write_arrays(demo: h5py.Group, recording: Recording, seen: dict[str, np.ndarray]) -> None:
     orientation = _rotation_vectors(seen["ee_quat"])
     obs = demo.create_group("obs")
-    for camera in CAMERAS:
-        frames = seen[camera][:, ::-1]
-        obs.create_dataset(
-            f"{camera}_rgb", data=frames, chunks=(1, *frames.shape[1:]), compression=compression
-        )
     obs["ee_pos"], obs["ee_ori"] = seen["ee_pos"], orientation
     obs["ee_states"] = np.concatenate([seen["ee_pos"], orientation], axis=1)
     obs["gripper_states"], obs["joint_states"] = seen["gripper_qpos"], seen["joint_pos"]
@@ -194,50 +250,175 @@ def _task_attributes(env: LiberoEnv) -> dict[str, Any]:
     }
 
 
+def _model_xml(env: LiberoEnv) -> str:
+    """The scene's XML with the fixtures where they stand, and without this machine's folders."""
+    root = ElementTree.fromstring(env.problem.model.get_xml())
+    for name, body in _fixture_bodies(env, root):
+        body.set("pos", " ".join(map(repr, env.model.body(name).pos.tolist())))
+        body.set("quat", " ".join(map(repr, env.model.body(name).quat.tolist())))
+    for element in root.iter():
+        if "file" in element.attrib:
+            element.set("file", _without_machine(element.attrib["file"]))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _without_machine(path: str) -> str:
+    """The part of an asset's path that is the same everywhere."""
+    parts = Path(path).parts
+    start = next((i for i, part in enumerate(parts) if part in _ASSET_ROOTS), len(parts) - 1)
+    return "/".join(parts[start:])
+
+
+def _fixture_bodies(env: LiberoEnv, root: ElementTree.Element) -> list[tuple[str, ElementTree.Element]]:
+    """Names and elements of the fixtures' bodies: they are drawn at a reset and part of no state."""
+    bodies = {body.get("name"): body for body in root.iter("body")}
+    names = [fixture.root_body for fixture in env.problem.fixtures_dict.values()]
+    return [(name, bodies[name]) for name in names]
+
+
 def demo_path(folder: Path, task: Task) -> Path:
     """The file of a task, named as LIBERO's are."""
     return folder / task.suite / f"{task.name}_demo.hdf5"
 
 
-def recorded_attempts(path: Path) -> list[int]:
-    """Attempt numbers of the demonstrations in a task's file; empty where there is no file.
+def recorded_attempts(path: Path) -> dict[str, int]:
+    """Names and attempt numbers of the demonstrations in a task's file; empty where there is no file.
 
     Raises:
         SimError: the file is corrupt or not of this layout.
     """
     if not path.exists():
-        return []
-    try:
-        with h5py.File(path, "r") as file:
-            return [int(demo.attrs["attempt"]) for demo in file["data"].values()]
-    except (OSError, KeyError) as error:
-        raise SimError(
-            f"cannot read {path} as recorded demonstrations: {error}; move it away to start over"
-        ) from error
+        return {}
+    with _existing_file(path) as data:
+        return {name: _attribute(demo, "attempt") for name, demo in data.items()}
 
 
-def merge_episodes(path: Path, parts: Iterable[Path]) -> int:
-    """Add episode files to a task's file, ordered by attempt, and remove them; returns the new total."""
+def _attribute(item: h5py.Group, name: str) -> Any:
+    if name not in item.attrs:
+        raise SimError(f"{item.file.filename}: {item.name} has no {name!r}: not by this collect_demos.py")
+    value = item.attrs[name]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def recorded_collection(path: Path) -> dict[str, Any]:
+    """What the demonstrations of a file have in common: seed, image size, ...; empty without a file."""
+    if not path.exists():
+        return {}
+    with _existing_file(path) as data:
+        return json.loads(_attribute(data, "collection"))
+
+
+def check_collection(path: Path, collection: Mapping[str, Any]) -> None:
+    """Refuse to add what was recorded otherwise to a file.
+
+    Raises:
+        SimError: the file was recorded with another seed, image size, ...; names the first difference.
+    """
+    there = recorded_collection(path) if path.exists() else collection
+    for key in sorted(there.keys() | collection.keys()):
+        if there.get(key) != collection.get(key):
+            raise SimError(
+                f"{path} was recorded with {key} {there.get(key)}, not {collection.get(key)}: "
+                "choose the same, or another --output"
+            )
+
+
+def merge_episodes(path: Path, parts: Iterable[Path], num_attempts: int | None = None) -> int:
+    """Add episode files to a task's file, ordered by attempt, and remove them; returns the new total.
+
+    Raises:
+        SimError: a part cannot be read or was recorded otherwise than the rest, or the disk is full.
+    """
     parts = sorted(parts)
     if not parts:
         return len(recorded_attempts(path))
     sources = [source for source in (path, *parts) if source.exists()]
-    with _replacing(path) as file:
-        data = file.create_group("data")
-        found = []
-        for source in sources:
-            with h5py.File(source, "r") as other:
-                data.attrs.update(dict(other["data"].attrs))
-                found += [(int(demo.attrs["attempt"]), source, name) for name, demo in other["data"].items()]
-        found = list({attempt: (attempt, source, name) for attempt, source, name in reversed(found)}.values())
-        for index, (_, source, name) in enumerate(sorted(found, key=lambda item: item[0])):
-            with h5py.File(source, "r") as other:
-                other.copy(other["data"][name], data, name=f"demo_{index}")
-        data.attrs["num_demos"] = len(found)
-        data.attrs["total"] = sum(int(demo.attrs["num_samples"]) for demo in data.values())
+    found: dict[int, tuple[Path, str]] = {}
+    for source in sources:
+        check_collection(source, recorded_collection(sources[0]))
+        for name, attempt in recorded_attempts(source).items():
+            found.setdefault(attempt, (source, name))
+    with _new_file(path) as file:
+        merged = file.create_group("data")
+        with _existing_file(sources[-1]) as data:
+            merged.attrs.update(data.attrs)
+        for index, attempt in enumerate(sorted(found)):
+            source, name = found[attempt]
+            with _existing_file(source) as data:
+                data.copy(name, merged, name=f"demo_{index}")
+        merged.attrs["num_demos"] = len(found)
+        merged.attrs["total"] = sum(int(demo.attrs["num_samples"]) for demo in merged.values())
+        if num_attempts:
+            merged.attrs["num_attempts"], merged.attrs["success_rate"] = (
+                num_attempts,
+                len(found) / num_attempts,
+            )
     for part in parts:
         part.unlink()
     return len(found)
+
+
+def recorded_task(path: Path) -> Task:
+    """The task of a file of demonstrations.
+
+    Raises:
+        SimError: the file is corrupt, not of this layout, or of an unknown task.
+    """
+    with _existing_file(path) as data:
+        bddl = Path(_attribute(data, "bddl_file_name"))
+    return get_task(bddl.parent.name, bddl.stem)
+
+
+def rerender_episode(
+    part: Path,
+    env: LiberoEnv,
+    source: Path,
+    name: str,
+    compression: str | None,
+    drawing: Mapping[str, Any],
+) -> None:
+    """Write demonstration `name` of `source` as an episode file, its images drawn by `env` from the states.
+
+    `drawing` is what the images are drawn with, and replaces its like in the file's collection.
+
+    Raises:
+        SimError: the demonstration is not one of ours or of another task, or the file cannot be written.
+    """
+    with _existing_file(source) as old:
+        images = _draw(env, old[name])
+    with _existing_file(source) as old, _new_file(part) as file:
+        data, demo = file.create_group("data"), old[name]
+        data.attrs.update({**old.attrs, **_task_attributes(env)})
+        data.attrs["collection"] = json.dumps({**recorded_collection(source), **drawing})
+        data.attrs["num_demos"], data.attrs["total"] = 1, _attribute(demo, "num_samples")
+        new = data.create_group("demo_0")
+        new.attrs.update(demo.attrs)
+        for key in demo.keys() - {"obs"}:
+            demo.copy(key, new)
+        obs = new.create_group("obs")
+        for key in demo["obs"].keys() - {f"{camera}_rgb" for camera in CAMERAS}:
+            demo["obs"].copy(key, obs)
+        _write_images(obs, images, compression)
+
+
+def _draw(env: LiberoEnv, demo: h5py.Group) -> dict[str, np.ndarray]:
+    """Upright images [T, H, W, 3] of each camera, from the states of a demonstration."""
+    _attribute(demo, "attempt")
+    env.reset(seed=0, options={"placement": "fresh"})
+    root = ElementTree.fromstring(_attribute(demo, "model_file"))
+    for name, body in _fixture_bodies(env, root):
+        env.model.body(name).pos = [float(value) for value in body.attrib["pos"].split()]
+        env.model.body(name).quat = [float(value) for value in body.attrib["quat"].split()]
+    observations = [_observation_in(env, state) for state in demo["states"]]
+    return {camera: np.stack([observation[camera] for observation in observations]) for camera in CAMERAS}
+
+
+def _observation_in(env: LiberoEnv, state: np.ndarray) -> dict[str, np.ndarray]:
+    """What was seen when `state` was recorded: the positions of the last substep's beginning."""
+    env._write_state(state)
+    mujoco.mj_integratePos(env.model, env.data.qpos, -env.data.qvel, env.model.opt.timestep)
+    mujoco.mj_fwdPosition(env.model, env.data)
+    return env._observe()
 
 
 def part_attempt(part: Path) -> int:

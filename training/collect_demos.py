@@ -1,10 +1,12 @@
 """Collect demonstrations with the scripted experts.
 
     python training/collect_demos.py --suite libero_object --tasks 0 3 --demos 40 --workers 2
+    python training/collect_demos.py --rerender data/libero_object --image-size 256 --output data256
 
-writes `<output>/<suite>/<task>_demo.hdf5` in LIBERO's layout plus phases, states, seeds and placements.
+The first writes `<output>/<suite>/<task>_demo.hdf5` in LIBERO's layout plus phases, seeds and placements.
 Episodes start from scattered or fresh placements, never from the stored evaluation states. Only successes are
-kept. Run the same command again to continue after an interruption, or with more --demos to add some.
+kept. Run the same command again to continue after an interruption, or with more --demos to add some. The
+second draws the images of such files again, from the stored states, at another size or with other assets.
 """
 
 from __future__ import annotations
@@ -15,30 +17,36 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
 from hilam_sim import LiberoEnv, SimError
+from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import write_atomically
 from hilam_sim.recording import (
+    check_collection,
     demo_path,
     merge_episodes,
     part_attempt,
     record_expert,
     recorded_attempts,
+    recorded_collection,
+    recorded_task,
+    rerender_episode,
     write_episode,
 )
-from hilam_sim.tasks import Task, get_task, list_tasks
+from hilam_sim.tasks import Task, choose_tasks
 from hilam_sim.workers import WorkerError, WorkerPool
 from tqdm import tqdm
 
 
 @dataclass(frozen=True)
 class Args:
-    suite: str = "libero_object"
-    """LIBERO suite."""
+    suite: tuple[str, ...] = ("libero_object",)
+    """LIBERO suites."""
     tasks: tuple[str, ...] = ()
-    """Task indices or names; empty for all of the suite."""
+    """Task indices or names; empty for all. Only with one suite."""
     demos: int = 40
     """Demonstrations a task to have in the end."""
     scattered_fraction: float = 0.75
@@ -59,6 +67,8 @@ class Args:
     """Of the images: lzf, gzip or none."""
     min_success_rate: float = 0.2
     """Give a task up when, after 20 attempts, fewer than this succeed."""
+    rerender: Path | None = None
+    """A file or folder of recorded demonstrations whose images to draw again, instead of collecting."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +84,25 @@ class Attempt:
     part: Path
 
 
+@dataclass(frozen=True)
+class Redraw:
+    """One recorded demonstration to draw again."""
+
+    suite: str
+    task: int
+    source: Path
+    name: str
+    part: Path
+
+
 def plan_attempt(args: Args, task: Task, number: int) -> Attempt:
     """The attempt with a given number; scattered ones are spread evenly over the numbers."""
     seed, draw = (
         int(word) for word in np.random.SeedSequence([args.seed, task.index, number]).generate_state(2)
     )
     scattered = int((number + 1) * args.scattered_fraction) > int(number * args.scattered_fraction)
-    part = parts_folder(args, task) / f"episode_{number:06d}.hdf5"
     placement, disturbed = "scattered" if scattered else "fresh", draw < args.disturbed_fraction * 2**32
-    return Attempt(task.suite, task.index, number, seed, placement, disturbed, part)
+    return Attempt(task.suite, task.index, number, seed, placement, disturbed, part_path(args, task, number))
 
 
 def parts_folder(args: Args, task: Task) -> Path:
@@ -90,73 +110,150 @@ def parts_folder(args: Args, task: Task) -> Path:
     return args.output / task.suite / ".parts" / task.name
 
 
-def make_recorder(image_size: int, assets: str, compression: str | None) -> Callable[[Attempt], bool]:
-    """In a worker: the function that performs an attempt and writes it if it succeeded."""
+def part_path(args: Args, task: Task, number: int) -> Path:
+    """The file of one finished episode."""
+    return parts_folder(args, task) / f"episode_{number:06d}.hdf5"
+
+
+def finished(args: Args, task: Task) -> set[int]:
+    """Numbers of the attempts that are demonstrations already."""
+    parts = parts_folder(args, task).glob("episode_*.hdf5")
+    return {*recorded_attempts(demo_path(args.output, task)).values(), *map(part_attempt, parts)}
+
+
+def make_worker(
+    image_size: int, assets: str, compression: str | None, collection: dict[str, Any]
+) -> Callable[[Attempt | Redraw], str | None]:
+    """In a worker: the function that writes the episode of a job, or returns why there is none."""
     env: LiberoEnv | None = None
 
-    def record(attempt: Attempt) -> bool:
+    def perform(job: Attempt | Redraw) -> str | None:
         nonlocal env
-        if env is None or (env.task.suite, env.task.index) != (attempt.suite, attempt.task):
+        if env is None or (env.task.suite, env.task.index) != (job.suite, job.task):
             if env is not None:
                 env.close()
-            env = LiberoEnv(attempt.suite, attempt.task, image_size, assets)
-        recording = record_expert(env, attempt.placement, attempt.seed, attempt.number, attempt.disturbed)
-        if recording is not None:
-            write_episode(attempt.part, env, recording, compression)
-        return recording is not None
+            env = LiberoEnv(job.suite, job.task, image_size, assets)
+        if isinstance(job, Redraw):
+            rerender_episode(job.part, env, job.source, job.name, compression, collection)
+            return None
+        try:
+            recording = record_expert(env, job.placement, job.seed, job.number, job.disturbed)
+        except SimError as error:
+            return str(error)
+        if recording is None:
+            return "the expert failed"
+        write_episode(job.part, env, recording, compression, collection)
+        return None
 
-    return record
+    return perform
 
 
-def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> tuple[int, int]:
-    """Bring a task to `args.demos` demonstrations; returns successes and attempts of this run."""
-    path, folder = demo_path(args.output, task), parts_folder(args, task)
-    failed_path = folder / "failed.json"
+def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
+    """Bring a task to `args.demos` demonstrations; whether that many succeeded."""
+    failed_path = parts_folder(args, task) / "failed.json"
     failed = set(json.loads(failed_path.read_text())) if failed_path.exists() else set()
-    done = set(recorded_attempts(path)) | {part_attempt(p) for p in folder.glob("episode_*.hdf5")}
+    done = finished(args, task)
     bar.update(min(len(done), args.demos))
-    number, successes, attempts = 0, 0, 0
+    number, tried, missed, reason = 0, 0, 0, ""
     try:
-        while len(done) < args.demos or pool.pending:
-            while len(done) + pool.pending < args.demos:
+        while (len(done) < args.demos and not given_up(args, tried, missed)) or pool.pending:
+            while len(done) + pool.pending < args.demos and not given_up(args, tried, missed):
                 if number not in done and number not in failed:
                     pool.submit(number, plan_attempt(args, task, number))
                 number += 1
-            attempt, succeeded = pool.collect()
-            attempts += 1
-            if succeeded:
-                successes += 1
+            attempt, failure = pool.collect()
+            tried += 1
+            if failure is None:
                 done.add(attempt)
                 bar.update()
             else:
+                missed, reason = missed + 1, failure
                 failed.add(attempt)
                 write_atomically(failed_path, json.dumps(sorted(failed)))
-            if attempts >= 20 and successes < args.min_success_rate * attempts:
-                raise SimError(
-                    f"{task.name}: only {successes} of {attempts} attempts succeeded, giving it up"
-                )
     finally:
-        merge_episodes(path, folder.glob("episode_*.hdf5"))
-    return successes, attempts
+        parts = parts_folder(args, task).glob("episode_*.hdf5")
+        merge_episodes(demo_path(args.output, task), parts, len(done) + len(failed))
+    rate = f"{len(done)}/{len(done) + len(failed)} attempts succeeded"
+    enough = len(done) >= args.demos
+    bar.write(f"{demo_path(args.output, task)}: {rate}" + (f", given up: {reason}" if not enough else ""))
+    return enough
+
+
+def given_up(args: Args, tried: int, missed: int) -> bool:
+    """Whether too few attempts succeed."""
+    return tried >= 20 and tried - missed < args.min_success_rate * tried
+
+
+def rerender_file(args: Args, source: Path, drawing: dict[str, Any], pool: WorkerPool, bar: tqdm) -> None:
+    """Draw the images of a task's file again, into the file of that task below the output folder."""
+    task, numbers = recorded_task(source), recorded_attempts(source)
+    path = demo_path(args.output, task)
+    if path.resolve() == source.resolve():
+        raise SimError(f"--rerender {source} would overwrite itself: choose another --output")
+    check_collection(path, {**recorded_collection(source), **drawing})
+    done = finished(args, task)
+    for name, number in numbers.items():
+        if number not in done:
+            job = Redraw(task.suite, task.index, source, name, part_path(args, task, number))
+            pool.submit(number, job)
+    bar.update(len(numbers) - pool.pending)
+    try:
+        while pool.pending:
+            pool.collect()
+            bar.update()
+    finally:
+        merge_episodes(path, parts_folder(args, task).glob("episode_*.hdf5"))
+    bar.write(f"{path}: {len(numbers)} demonstrations drawn again")
+
+
+def sources_of(place: Path) -> list[Path]:
+    """The files of demonstrations in a folder and below, or the one given."""
+    sources = sorted(place.rglob("*_demo.hdf5")) if place.is_dir() else [place]
+    if not sources or not sources[0].exists():
+        raise SimError(f"no demonstrations (*_demo.hdf5) in {place}")
+    return sources
 
 
 def main(args: Args) -> None:
-    if not 0.0 <= args.scattered_fraction <= 1.0:
-        raise SimError(f"--scattered-fraction must be in [0, 1], not {args.scattered_fraction}")
+    for name in ("scattered_fraction", "disturbed_fraction"):
+        if not 0.0 <= getattr(args, name) <= 1.0:
+            raise SimError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(args, name)}")
     if args.compression not in ("lzf", "gzip", "none"):
         raise SimError(f"unknown --compression {args.compression!r}: choose lzf, gzip or none")
-    tasks = [get_task(args.suite, task) for task in args.tasks] or list_tasks(args.suite)
     try:
-        (args.output / args.suite).mkdir(parents=True, exist_ok=True)
+        args.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SimError(f"--output {args.output} cannot be made: {error.strerror}") from None
     compression = None if args.compression == "none" else args.compression
+    drawing = {"image_size": args.image_size, "assets": resolve_assets(args.assets).kind}
+    if args.rerender:
+        rerender(args, sources_of(args.rerender), drawing, compression)
+    else:
+        collect(args, choose_tasks(args.suite, args.tasks), drawing, compression)
+
+
+def collect(args: Args, tasks: list[Task], drawing: dict[str, Any], compression: str | None) -> None:
+    """Collect demonstrations of `tasks`, one after the other."""
+    chosen = {name: getattr(args, name) for name in ("seed", "scattered_fraction", "disturbed_fraction")}
+    collection = {**drawing, **chosen}
+    for task in tasks:
+        for path in (demo_path(args.output, task), *parts_folder(args, task).glob("episode_*.hdf5")):
+            check_collection(path, collection)
     bar = tqdm(total=len(tasks) * args.demos, unit="demo", smoothing=0.1)
-    with WorkerPool(args.workers, make_recorder, (args.image_size, args.assets, compression)) as pool, bar:
-        for task in tasks:
-            successes, attempts = collect_task(args, task, pool, bar)
-            rate = f"{successes}/{attempts} attempts succeeded" if attempts else "complete already"
-            bar.write(f"{demo_path(args.output, task)}: {rate}")
+    arguments = (args.image_size, args.assets, compression, collection)
+    with WorkerPool(args.workers, make_worker, arguments) as pool, bar:
+        short = [task.name for task in tasks if not collect_task(args, task, pool, bar)]
+    if short:
+        raise SimError(f"fewer than {args.demos} demonstrations of {', '.join(short)}")
+
+
+def rerender(args: Args, sources: list[Path], drawing: dict[str, Any], compression: str | None) -> None:
+    """Draw the images of all demonstrations in `sources` again."""
+    bar = tqdm(total=sum(len(recorded_attempts(source)) for source in sources), unit="demo")
+    arguments = (args.image_size, args.assets, compression, drawing)
+    with WorkerPool(args.workers, make_worker, arguments) as pool, bar:
+        for source in sources:
+            rerender_file(args, source, drawing, pool, bar)
 
 
 if __name__ == "__main__":
