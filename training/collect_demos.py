@@ -155,9 +155,14 @@ def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
     done = finished(args, task)
     bar.update(min(len(done), args.demos))
     number, tried, missed, reason = 0, 0, 0, ""
+
+    def wants_more() -> bool:
+        too_rare = tried >= 20 and tried - missed < args.min_success_rate * tried
+        return len(done) + pool.pending < args.demos and not too_rare
+
     try:
-        while (len(done) < args.demos and not given_up(args, tried, missed)) or pool.pending:
-            while len(done) + pool.pending < args.demos and not given_up(args, tried, missed):
+        while wants_more() or pool.pending:
+            while wants_more() and pool.pending < 2 * args.workers:
                 if number not in done and number not in failed:
                     pool.submit(number, plan_attempt(args, task, number))
                 number += 1
@@ -177,11 +182,6 @@ def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
     enough = len(done) >= args.demos
     bar.write(f"{demo_path(args.output, task)}: {rate}" + (f", given up: {reason}" if not enough else ""))
     return enough
-
-
-def given_up(args: Args, tried: int, missed: int) -> bool:
-    """Whether too few attempts succeed."""
-    return tried >= 20 and tried - missed < args.min_success_rate * tried
 
 
 def rerender_file(args: Args, source: Path, drawing: dict[str, Any], pool: WorkerPool, bar: tqdm) -> None:
