@@ -33,7 +33,8 @@ _AJAR_M = 0.14  # of the handle's way: pulled farther, the arm would be stretche
 _EASY_YAW_RAD = np.pi / 4  # of a hand pointing down: the last joint in the middle of its range
 _REACH_DOWN_TILTS_RAD = (0.0, 0.3, 0.6)
 _WAY_DOWN_M = (0.04, 0.10, 0.18)  # heights at which a way down is looked at
-_CANDIDATES = 100
+_CANDIDATES = 250
+_HOLDING_M = 0.03  # opening of a hand that holds or has just let go, for looking ahead
 _MARGIN_STEPS = 3  # beyond the first step in which LIBERO's predicate holds
 
 
@@ -345,6 +346,7 @@ def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
         return False
 
     def fits(grasp: Pose) -> bool:
+        arm.scratch.open_hand(_HOLDING_M)
         for pose in way:
             if not arm.scratch.reach(grasp.moved(pose.position - stood.position)):
                 return False
@@ -366,7 +368,29 @@ def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
         yield from move(arm, over, "retreat", speed=0.5, tolerance_m=0.015, steps=15)
         yield from move(arm, above, "retreat", tolerance_m=0.03, steps=30)
         yield from settle(arm, name)
+        if not arm.holds("in", name, region):
+            yield from _topple(arm, name, region)
     return True
+
+
+def _topple(arm: Arm, name: str, region: str) -> Skill:
+    """Push over what stands in a drawer and is too tall for it, along the drawer and towards its middle."""
+    site = arm.env.data.site(region)
+    size = np.abs(site.xmat.reshape(3, 3) @ arm.env.model.site(region).size)
+    low, high = arm.bounds(name)
+    middle = (low + high) / 2
+    if (np.abs(middle - site.xpos)[:2] > size[:2]).any():
+        return
+    along = np.eye(3)[int(np.argmax(size[:2]))]
+    along *= 1.0 if (site.xpos - middle) @ along >= 0.0 else -1.0
+    start = Pose(middle - (0.5 * np.ptp([low @ along, high @ along]) + 0.035) * along, turned(0.0))
+    start = start.raised_to(high[2] - 0.015)
+    arm.gripper = CLOSE
+    yield from move(arm, start.raised_to(high[2] + 0.06), "reach", tolerance_m=0.02)
+    yield from move(arm, start, "descend", tolerance_m=0.012, steps=20)
+    yield from move(arm, start.moved(0.14 * along), "push", speed=0.7, tolerance_m=0.02, steps=40)
+    yield from _leave(arm, 0.0 * along)
+    yield from settle(arm, name)
 
 
 def turn_knob(arm: Arm, part: Part, state: str) -> Skill:
