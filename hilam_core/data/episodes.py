@@ -8,6 +8,7 @@ Files store images as OpenGL renders them, upside down; the flip happens once, w
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,7 +106,9 @@ def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int
         for camera in cameras
     ]
     for video in _find_files(paths, VIDEO_SUFFIXES):
-        clips.append(Clip(f"{video.stem}/video", _map_cached(video, "video", partial(_decode_video, video))))
+        # Numbered videos of one name are a series, of which some are held out like episodes of a file.
+        name = re.sub(r"_(\d+)$", r"/\1", video.stem)
+        clips.append(Clip(f"{name}/video", _map_cached(video, "video", partial(_decode_video, video))))
     if not clips:
         raise DataError(
             f"neither demonstrations (*.hdf5) nor videos ({', '.join(VIDEO_SUFFIXES)}) in {_names(paths)}"

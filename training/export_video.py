@@ -1,0 +1,117 @@
+"""Write demonstrations as action-less video: one mp4 each and a list of captions.
+
+    python training/export_video.py --data data/libero_object --output data/video
+
+writes `<output>/<task>_<number>.mp4` and `<output>/captions.jsonl`, one line a video: `file`, `caption` (the
+instruction), `frames`, `fps`, `camera`, `size`. Run the same command again to continue after an interruption;
+`train_lam.py --data <output>` learns from the folder. For sharper pictures draw the demonstrations again
+first: `collect_demos.py --rerender ... --image-size 256`.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from hilam_core.data import Episode, read_demonstrations, write_video
+from hilam_core.errors import ConfigError, DataError
+
+FPS = 20
+CAPTIONS = "captions.jsonl"
+
+
+@dataclass(frozen=True)
+class Args:
+    data: tuple[Path, ...] = (Path("data/libero_object"),)
+    """Files or folders of demonstrations."""
+    output: Path = Path("data/video")
+    """Folder to write to."""
+    camera: str = "agentview"
+    """Whose images: agentview or eye_in_hand."""
+    size: int | None = None
+    """Pixels of both sides, even; by default as recorded."""
+    limit: int | None = None
+    """At most this many demonstrations of each file."""
+
+
+def read_captions(path: Path) -> dict[str, dict]:
+    """Captions by file name."""
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return {row["file"]: row for row in rows}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no list of captions ({error}): move it away") from None
+
+
+def write_captions(path: Path, captions: dict[str, dict]) -> None:
+    """Write them all, or leave the file as it was."""
+    draft = path.with_name(f".{path.name}")
+    draft.write_text("".join(json.dumps(captions[file]) + "\n" for file in sorted(captions)))
+    os.replace(draft, path)
+
+
+def resized(frames: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [T, H, W, 3] as [T, size, size, 3]."""
+    if frames.shape[1:3] == (size, size):
+        return frames
+    return np.stack([np.asarray(Image.fromarray(frame).resize((size, size))) for frame in frames])
+
+
+def caption_of(episode: Episode, camera: str, size: int | None) -> dict:
+    """The line of captions for an episode."""
+    task, number = episode.key.split("/")
+    return {
+        "file": f"{task.removesuffix('_demo')}_{int(number.removeprefix('demo_')):04d}.mp4",
+        "caption": episode.instruction,
+        "frames": len(episode),
+        "fps": FPS,
+        "camera": camera,
+        "size": size or episode.frames[camera].shape[1],
+    }
+
+
+def main(args: Args) -> None:
+    episodes = read_demonstrations(args.data, limit=args.limit, cameras=(args.camera,))
+    rows = [caption_of(episode, args.camera, args.size) for episode in episodes]
+    args.output.mkdir(parents=True, exist_ok=True)
+    captions = read_captions(args.output / CAPTIONS)
+    for row in rows:
+        if row["size"] < 2 or row["size"] % 2:
+            raise ConfigError(
+                f"videos need an even number of pixels, not {row['size']}: choose another --size"
+            )
+        if captions.get(row["file"], row) != row:
+            raise DataError(
+                f"{args.output / row['file']} was written otherwise ({captions[row['file']]}): "
+                "choose the same, or another --output"
+            )
+    if len({row["file"] for row in rows}) < len(rows):
+        raise DataError("two files of demonstrations have the same name: export them to an --output each")
+    try:
+        for episode, row in zip(tqdm(episodes, unit="video"), rows, strict=True):
+            video = args.output / row["file"]
+            if row["file"] not in captions or not video.exists():
+                write_video(video, resized(episode.frames[args.camera], row["size"]), FPS)
+                captions[row["file"]] = row
+    finally:
+        write_captions(args.output / CAPTIONS, captions)
+    print(f"{args.output}: {len(rows)} videos and {CAPTIONS}")
+
+
+if __name__ == "__main__":
+    for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us in the background
+        signal.signal(name, signal.default_int_handler)
+    try:
+        main(tyro.cli(Args, description=__doc__))
+    except (ConfigError, DataError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted: finished videos are kept, run again to continue", file=sys.stderr)
+        sys.exit(130)
