@@ -143,7 +143,7 @@ def _until(
 
 def _unwind(arm: Arm) -> Skill:
     """Raise a tilted hand and turn it down where the arm has room: from there any posture can be reached."""
-    if arm.pose.rotation[2, 2] < -0.8:
+    if arm.pose.rotation[2, 2] < -0.8 or arm.env.success():
         return
     ready = Pose(arm.env.data.body("robot0_base").xpos + _READY_M, turned(0.0))
     yield from move(arm, arm.pose.raised_to(ready.position[2]), "retreat", tolerance_m=0.04, steps=30)
@@ -444,8 +444,9 @@ def recipe_open(arm: Arm, name: str) -> Skill:
     part = Part.named(arm, name)
     for _ in range(_ATTEMPTS):
         if part.holds("open"):
-            return
+            break
         yield from (open_drawer if part.slides else open_door)(arm, part)
+    yield from _unwind(arm)
 
 
 def recipe_close(arm: Arm, name: str) -> Skill:
@@ -453,8 +454,9 @@ def recipe_close(arm: Arm, name: str) -> Skill:
     part = Part.named(arm, name)
     for _ in range(_ATTEMPTS):
         if part.holds("close"):
-            return
+            break
         yield from push_closed(arm, part)
+    yield from _unwind(arm)
 
 
 def recipe_turn(arm: Arm, name: str, state: str) -> Skill:
