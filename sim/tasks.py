@@ -75,7 +75,7 @@ def get_task(suite: str, task: int | str) -> Task:
     """A task by index, name, or instruction.
 
     Raises:
-        SimError: unknown suite or task; the message lists the choices.
+        SimError: unknown suite or task (the message lists the choices), or an unreadable problem file.
     """
     tasks = list_tasks(suite)
     if isinstance(task, str) and re.fullmatch(r"-?\d+", task):
@@ -83,11 +83,22 @@ def get_task(suite: str, task: int | str) -> Task:
     if isinstance(task, str):
         for candidate in tasks:
             if task in (candidate.name, candidate.instruction):
-                return candidate
+                return _checked(candidate)
     elif 0 <= task < len(tasks):
-        return tasks[task]
+        return _checked(tasks[task])
     choices = "; ".join(f"{t.index} {t.name}" for t in tasks[:10]) + ("; ..." if len(tasks) > 10 else "")
     raise SimError(f"unknown task {task!r} in {suite}: choose 0 to {len(tasks) - 1} or a name: {choices}")
+
+
+def _checked(task: Task) -> Task:
+    """The task, if its problem file is whole: LIBERO's parser does not say which file is not."""
+    try:
+        text = task.bddl_path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SimError(f"cannot read {task.bddl_path}: {error}; reinstall hf-libero") from None
+    if not re.match(r"\s*\(define\s*\(problem\s+\w+\)", text) or text.count("(") != text.count(")"):
+        raise SimError(f"{task.bddl_path} is no whole BDDL problem; reinstall hf-libero")
+    return task
 
 
 def choose_tasks(suites: Sequence[str], tasks: Sequence[int | str] = ()) -> list[Task]:

@@ -3,12 +3,14 @@
 import io
 import os
 import pickle
+import shutil
 import zipfile
 
 import pytest
-from hilam_sim import SimError
+from hilam_sim import LiberoEnv, SimError, tasks
+from hilam_sim.backend import libero_root
 from hilam_sim.protocol import scattered_protocol, stored_protocol, wilson_interval
-from hilam_sim.tasks import SUITES, _load_states, get_task, initial_states, list_tasks
+from hilam_sim.tasks import SUITES, _load_states, choose_tasks, get_task, initial_states, list_tasks
 
 
 def test_all_130_tasks_have_their_bddl_file_and_50_states():
@@ -35,6 +37,52 @@ def test_unknown_names_are_told_with_the_choices(suite, task):
     with pytest.raises(SimError, match="choose") as error:
         get_task(suite, task)
     assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def copied_suite(tmp_path, monkeypatch):
+    """LIBERO's folder with a copy of one suite's problem files."""
+    for name in ("benchmark", "init_files"):
+        (tmp_path / name).symlink_to(libero_root() / name)
+    shutil.copytree(libero_root() / "bddl_files" / "libero_object", tmp_path / "bddl_files" / "libero_object")
+    monkeypatch.setattr(tasks, "libero_root", lambda: tmp_path)
+    return tmp_path / "bddl_files" / "libero_object"
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "binary", "other"])
+def test_an_unreadable_problem_file_is_named(copied_suite, damage):
+    path = copied_suite / f"{get_task('libero_object', 3).name}.bddl"
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "cut": whole[:-200], "binary": b"\xff\xfe(", "other": b"{}"}[damage])
+    with pytest.raises(SimError, match=r"bbq_sauce.*\.bddl.*reinstall hf-libero") as error:
+        LiberoEnv("libero_object", 3, render=False, assets="builtin")
+    assert "\n" not in str(error.value)
+    assert get_task("libero_object", 4).index == 4
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "text"])
+def test_an_unreadable_state_file_is_named(tmp_path, damage):
+    path = tmp_path / "task.pruned_init"
+    source = (
+        libero_root() / "init_files" / "libero_object" / f"{get_task('libero_object', 3).name}.pruned_init"
+    )
+    if damage != "missing":
+        path.write_bytes({"cut": source.read_bytes()[:-500], "text": b"no archive"}[damage])
+    with pytest.raises(SimError, match=r"task\.pruned_init.*reinstall hf-libero") as error:
+        _load_states(path)
+    assert "\n" not in str(error.value)
+
+
+def test_tasks_are_chosen_by_suites_or_one_by_one():
+    assert len(choose_tasks(["libero_goal", "libero_10", "libero_goal"])) == 20
+    assert [task.index for task in choose_tasks(["libero_goal"], ["2", 5])] == [2, 5]
+    with pytest.raises(SimError, match="choose one suite"):
+        choose_tasks(["libero_goal", "libero_10"], [2])
+    with pytest.raises(SimError, match="choose from libero_spatial"):
+        choose_tasks([])
 
 
 def test_a_state_file_cannot_run_code(tmp_path):
