@@ -16,6 +16,7 @@ from hilam_sim.problem import RESET_ATTEMPTS, build_problem, global_seed
 from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
 
 CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
+QUALITIES = ("auto", "fast", "stock")
 CONTROL_HZ = 20
 SETTLE_STEPS = 10
 IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
@@ -44,6 +45,9 @@ class LiberoEnv(gymnasium.Env):
         max_steps: Steps until truncation, by default the suite's protocol limit.
         exact: Repeat the contact solver as stock LIBERO does: states equal stock's to the last bit instead of
             to the solver's tolerance, and a step takes a third longer.
+        quality: How scenes are drawn. "fast": the robot from simplified meshes, no multisampling, reflections
+            or shadow maps. "stock": pixel for pixel as LIBERO draws them. "auto": stock with official assets,
+            else fast. `self.quality` says which was taken.
 
     Raises:
         SimError: unknown names, assets that are missing or lack the suite, no OpenGL.
@@ -61,6 +65,7 @@ class LiberoEnv(gymnasium.Env):
         render: bool = True,
         max_steps: int | None = None,
         exact: bool = False,
+        quality: str = "auto",
     ) -> None:
         self.task = get_task(suite, task)
         self.instruction = self.task.instruction
@@ -68,9 +73,12 @@ class LiberoEnv(gymnasium.Env):
         self.image_size = int(image_size)
         if self.image_size < 1:
             raise SimError(f"image_size must be at least 1 pixel, not {image_size}")
+        if quality not in QUALITIES:
+            raise SimError(f"unknown quality {quality!r}: choose from {', '.join(QUALITIES)}")
         found = resolve_assets(assets)
         self.assets = found.kind
-        self.problem = build_problem(self.task.bddl_path, found.path, found.kind == "builtin", CONTROL_HZ)
+        self.quality = ("stock" if found.kind == "official" else "fast") if quality == "auto" else quality
+        self.problem = build_problem(self.task.bddl_path, found.path, self.quality == "fast", CONTROL_HZ)
         self.model = self.problem.sim.model._model
         self.data = self.problem.sim.data._data
         self._robot = self.problem.robots[0]

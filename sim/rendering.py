@@ -5,14 +5,16 @@ from __future__ import annotations
 import atexit
 import importlib
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import mujoco
 import numpy as np
 from hilam_sim.backend import GL_HINT, select_gl
+from hilam_sim.culling import VISUAL_GROUP, Culler
 from hilam_sim.errors import SimError
 
-_COLLISION_GROUP, _VISUAL_GROUP = 0, 1
+_HIDDEN_GROUP = 0  # that of the collision geoms
 
 
 def _gl_context(size: int) -> Any:
@@ -37,7 +39,8 @@ _OPEN: weakref.WeakSet[Renderer] = weakref.WeakSet()
 
 def _close_all() -> None:
     for renderer in list(_OPEN):
-        renderer.close()
+        with suppress(Exception):  # another library may have ended EGL already
+            renderer.close()
 
 
 class Renderer:
@@ -56,12 +59,15 @@ class Renderer:
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._options = mujoco.MjvOption()
-        self._options.geomgroup[_COLLISION_GROUP] = 0
-        self._options.geomgroup[_VISUAL_GROUP] = 1
+        self._options.geomgroup[_HIDDEN_GROUP] = 0
+        self._options.geomgroup[VISUAL_GROUP] = 1
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._perturb = mujoco.MjvPerturb()
         self._viewport = mujoco.MjrRect(0, 0, size, size)
+        self._multisampled = self._context.offSamples > 1
+        self._culler = Culler(model, size, self._sample_positions())
+        self._groups = model.geom_group.copy()
         # mujoco ends EGL at exit, in an order that makes contexts still open complain: close them before.
         if not _OPEN:
             atexit.register(_close_all)
@@ -70,7 +76,12 @@ class Renderer:
     def render(self, data: mujoco.MjData, camera: str) -> np.ndarray:
         """The view of `camera`, uint8 RGB [size, size, 3], upright."""
         self._gl.make_current()
-        self._camera.fixedcamid = self._model.camera(camera).id
+        self._camera.fixedcamid = camera_id = self._model.camera(camera).id
+        views, seen = self._culler.views(data, camera_id)
+        # Without multisampling a small triangle is cheap to draw, and a mesh dear to upload.
+        if self._multisampled:
+            self._culler.shrink_meshes(data, camera_id, views, seen, self._context)
+        self._model.geom_group[:] = np.where(seen, self._groups, _HIDDEN_GROUP)
         mujoco.mjv_updateScene(
             self._model,
             data,
@@ -80,10 +91,20 @@ class Renderer:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
+        self._model.geom_group[:] = self._groups
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         image = np.empty((self._size, self._size, 3), dtype=np.uint8)
         mujoco.mjr_readPixels(image, None, self._viewport, self._context)
         return np.ascontiguousarray(image[::-1])  # OpenGL's first row is the bottom one
+
+    def _sample_positions(self) -> np.ndarray:
+        """Where the pixels of the off-screen buffer are sampled, float64 [n, 2] in [0, 1]."""
+        from OpenGL import GL
+
+        count = max(self._context.offSamples, 1)
+        if count == 1:
+            return np.array([[0.5, 0.5]])
+        return np.array([GL.glGetMultisamplefv(GL.GL_SAMPLE_POSITION, i) for i in range(count)])
 
     def close(self) -> None:
         """Free the GL context; the renderer is of no use afterwards."""

@@ -66,9 +66,12 @@ class _Runner:
         assets: str,
         render: bool,
         video_dir: Path | None,
+        quality: str,
     ) -> None:
         self._policy = make_policy()
-        self._make_env = partial(LiberoEnv, image_size=image_size, assets=assets, render=render)
+        self._make_env = partial(
+            LiberoEnv, image_size=image_size, assets=assets, render=render, quality=quality
+        )
         self._video_dir = video_dir
         self._env: LiberoEnv | None = None
         self._key: tuple[Any, ...] = ()
@@ -141,6 +144,7 @@ def run_episodes(
     render: bool = True,
     on_result: Callable[[EpisodeResult], None] | None = None,
     video_dir: Path | None = None,
+    quality: str = "auto",
 ) -> list[EpisodeResult]:
     """Run episodes in spawned workers; results come in the order of `specs`.
 
@@ -156,6 +160,7 @@ def run_episodes(
         render: Without, observations have no images.
         on_result: Called in this process as episodes end, in order of completion.
         video_dir: Folder for an mp4 of each episode, all cameras side by side.
+        quality: "auto", "fast" or "stock", as of `LiberoEnv`.
 
     Raises:
         SimError: unknown names, an action that is not finite or has the wrong shape, a policy that cannot be
@@ -173,7 +178,7 @@ def run_episodes(
         return []
     results: dict[int, EpisodeResult] = {}
     with WorkerPool(
-        min(workers, len(specs)), _Runner, (make_policy, image_size, assets, render, video_dir)
+        min(workers, len(specs)), _Runner, (make_policy, image_size, assets, render, video_dir, quality)
     ) as pool:
         for index, spec in enumerate(specs):
             pool.submit(index, spec)
