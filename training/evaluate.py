@@ -61,6 +61,8 @@ class Config:
     """Folder for a video of each episode."""
     assets: Literal["auto", "builtin", "official"] = "auto"
     """What the simulation is drawn from."""
+    quality: Literal["auto", "fast", "stock"] = "auto"
+    """How it is drawn: stock is pixel for pixel as LIBERO draws; auto: stock with official assets, else fast."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -88,6 +90,7 @@ def new_result(config: Config) -> dict[str, Any]:
         "seed": config.seed,
         "max_steps": config.max_steps,
         "assets": resolve_assets(config.assets).kind,
+        "quality": config.quality,
         "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
         "episodes": [],
     }
@@ -98,8 +101,8 @@ def resume(result: dict[str, Any], path: Path) -> dict[str, Any]:
     if not path.exists():
         return result
     try:
-        before = json.loads(path.read_text())
-        for name in ("checkpoint_hash", "suite", "placement", "seed", "max_steps", "assets"):
+        before = {"quality": "auto", **json.loads(path.read_text())}
+        for name in ("checkpoint_hash", "suite", "placement", "seed", "max_steps", "assets", "quality"):
             if before[name] != result[name]:
                 raise DataError(
                     f"{path} holds results with {name} {before[name]!r}, not {result[name]!r}: "
@@ -170,6 +173,7 @@ def main(config: Config) -> None:
             workers=min(config.workers, max(1, len(waiting))),
             image_size=policy["image_size"],
             assets=config.assets,
+            quality=config.quality,
             render=bool(policy["low"]["cameras"]),
             on_result=record,
             video_dir=config.videos,
