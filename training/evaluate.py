@@ -62,7 +62,7 @@ class Config:
     assets: Literal["auto", "builtin", "official"] = "auto"
     """What the simulation is drawn from."""
     quality: Literal["auto", "fast", "stock"] = "auto"
-    """How it is drawn: stock is pixel for pixel as LIBERO draws; auto: stock with official assets, else fast."""
+    """How it is drawn: stock, as LIBERO draws; fast; auto, stock with official assets and else fast."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
