@@ -339,6 +339,23 @@ def _way_in(arm: Arm, name: str, region: str) -> list[Pose]:
     return [Pose(position, stood.rotation) for position in (*way, over, rest if rest is not None else over)]
 
 
+def _way_out(arm: Arm, name: str) -> np.ndarray:
+    """The shortest level way [3] in m to where nothing is above a held object: an open drawer may be."""
+    held = arm.object_pose(name)
+    arm.scratch.refresh()
+
+    def is_free(offset: np.ndarray) -> bool:
+        arm.scratch.put(name, held.moved(offset))
+        return arm.scratch.is_free([name])
+
+    for distance in np.arange(0.0, 0.16, 0.03):
+        for angle in np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False):
+            aside = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
+            if all(is_free(aside + np.array([0.0, 0.0, up])) for up in np.arange(0.0, 0.2, 0.03)):
+                return aside
+    return np.zeros(3)
+
+
 def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
     """Pick an object up and put it into an open drawer; returns whether there was a way."""
     stood, way = arm.object_pose(name), _way_in(arm, name, region)
@@ -360,6 +377,7 @@ def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
     if grasp is None:
         return False
     if (yield from pick(arm, name, grasp)):
+        yield from move(arm, arm.pose.moved(_way_out(arm, name)), "lift", tolerance_m=0.015, steps=25)
         above, over, rest = (arm.pose.moved(way[k].position - arm.object_position(name)) for k in (1, -2, -1))
         yield from travel(arm, above, "carry", held=name)
         yield from move(arm, over, "place", speed=0.7, tolerance_m=0.006, steps=30)
