@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 import numpy as np
 from hilam_sim.experts.arm import OPEN, Arm, Pose, turned
@@ -14,11 +13,20 @@ from scipy.spatial.transform import Rotation
 
 _YAWS_RAD = np.linspace(-np.pi / 2, np.pi / 2, 13)
 _WIDTHS_M = (0.002, 0.072)
-_PAD_M = np.array([0.008, 0.006])  # half the pads' width and height
+_PAD_M = np.array([0.008, 0.005])  # half the pads' width and height
+_SLIPPERY_M = 0.012  # pads touching faces more uneven than this slip off
 _GAP_M = 0.012  # less apart than this, material counts as one piece
-_DEPTHS_M = (0.010, 0.020, 0.030, 0.045)  # of the grip site below the object's top: beyond, the palm is there
+_DEPTHS_M = (
+    0.004,
+    0.010,
+    0.020,
+    0.030,
+    0.045,
+)  # of the grip site below the object's top: beyond, the palm is there
 _FINGERTIP_M = 0.010  # the grip site's least height above what the object stands on
 _CANDIDATES = 300
+_TILTS_RAD = ((0.0,), (-0.4, 0.4), (1.05,))  # tried in this order
+_PLANS = 4  # useless grasps to bear before tilting
 
 
 def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[Pose]:
@@ -41,7 +49,7 @@ def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[P
                 cost = (
                     10.0 * float(np.linalg.norm(position[:2]))
                     + 0.5 * effort(rotation)
-                    + 50.0 * unevenness
+                    + 70.0 * unevenness
                     + 50.0 * max(0.0, width - 0.06)
                     + arm.rng.uniform(0.0, 0.3)
                 )
@@ -65,9 +73,10 @@ def _pieces(points: np.ndarray, reach_m: float) -> Iterator[tuple[np.ndarray, fl
                 if len(piece) < 2:
                     continue
                 low, high = piece[0, 0], piece[-1, 0]
-                if _WIDTHS_M[0] <= high - low <= _WIDTHS_M[1]:
+                unevenness = _unevenness(piece, across)
+                if _WIDTHS_M[0] <= high - low <= _WIDTHS_M[1] and unevenness < _SLIPPERY_M:
                     position = np.array([(low + high) / 2, across, top + depth])
-                    yield position, _unevenness(piece, across) + 0.1 * abs(depth - 0.015), high - low
+                    yield position, unevenness + 0.1 * abs(depth - 0.015), high - low
 
 
 def _unevenness(piece: np.ndarray, across: float) -> float:
@@ -76,7 +85,7 @@ def _unevenness(piece: np.ndarray, across: float) -> float:
     if min(len(half) for half in halves) == 0:
         return 0.01
     left, right = ((half.min(), half.max()) for half in halves)
-    return abs(left[0] - right[0]) + abs(left[1] - right[1])
+    return max(abs(left[0] - right[0]), abs(left[1] - right[1]))
 
 
 def _styled(arm: Arm, pose: Pose) -> Pose:
@@ -90,7 +99,7 @@ def feasible(arm: Arm, grasp: Pose) -> bool:
     """Whether arm and open hand get around the object without touching anything."""
     scratch = arm.scratch
     scratch.refresh()
-    for distance in (0.0, 0.02, 0.06, 0.12, 0.20):
+    for distance in (0.0, 0.02, 0.06):
         scratch.open_hand()
         if not scratch.reach(grasp.backed_off(distance)) or not scratch.is_free(robot=True):
             return False
@@ -98,18 +107,32 @@ def feasible(arm: Arm, grasp: Pose) -> bool:
 
 
 def choose_grasp(arm: Arm, goal: Goal, missed: Sequence[Pose] = ()) -> Pose | None:
-    """The best grasp that is feasible, unlike the `missed` ones, and with which the goal can be fulfilled."""
+    """The best grasp that is feasible, unlike the `missed` ones, and with which the goal can be fulfilled.
+
+    Where there is none from straight above, the hand is tilted.
+    """
     stood = arm.object_pose(goal.name)
-    candidates = [g for g in grasps(arm, goal.name) if not any(_alike(g, other) for other in missed)]
-    possible = list(islice((g for g in candidates[:_CANDIDATES] if feasible(arm, g)), 8))
-    for grasp in possible:
-        if plan_placement(arm, goal, stood.rotation, in_hand(grasp, stood)) is not None:
-            return grasp
+    possible: list[Pose] = []
+    for tilts in _TILTS_RAD:
+        useless: list[Pose] = []
+        for grasp in grasps(arm, goal.name, tilts)[:_CANDIDATES]:
+            if _alike(grasp, missed, 0.015) or _alike(grasp, useless, 0.03) or not feasible(arm, grasp):
+                continue
+            if plan_placement(arm, goal, stood.rotation, in_hand(grasp, stood)) is not None:
+                return grasp
+            useless.append(grasp)
+            if len(useless) == _PLANS:
+                break
+        possible += useless
     return possible[0] if possible else None
 
 
-def _alike(grasp: Pose, other: Pose) -> bool:
-    return bool(np.linalg.norm(grasp.position - other.position) < 0.015)
+def _alike(grasp: Pose, others: Sequence[Pose], distance_m: float) -> bool:
+    return any(
+        np.linalg.norm(grasp.position - other.position) < distance_m
+        and np.linalg.norm(grasp.rotation[:, 2] - other.rotation[:, 2]) < 0.3
+        for other in others
+    )
 
 
 def pick(arm: Arm, name: str, grasp: Pose) -> SkillWithOutcome:

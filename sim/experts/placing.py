@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from hilam_sim.experts.arm import Arm, Pose, turned
 from hilam_sim.experts.skills import Skill, move, release, travel
+from hilam_sim.geometry import object_points
 from scipy.spatial.transform import Rotation
 
-_DROPS_M = (0.003, 0.02, 0.04, 0.06, 0.09)
+_DROPS_M = (0.003, 0.02, 0.04, 0.07)
 _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
-_CANDIDATES = 24
-_APPROACH_M = (0.03, 0.08)
+_CANDIDATES, _PER_SPOT = 24, 6
+_FALLS = 4  # tries until an object is taken not to stay
+_LEANS_RAD = (0.35, 1.1, 1.4)  # of an object that is laid down
+_SLACK_M = [
+    np.array(s) for s in ((0, 0, -0.002), (0.004, 0, 0), (-0.004, 0, 0), (0, 0.004, 0), (0, -0.004, 0))
+]
+_UP = np.array([0.0, 0.0, 1.0])
+_SIDES = [np.array(side) for side in ((0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0))]
+_LIFTS_M, _SLIDES_M = (0.03, 0.08), (0.05, 0.10, 0.16)  # points of the way there that are looked at
 
 
 @dataclass(frozen=True)
@@ -27,10 +36,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Placement:
-    """The hand where it lets go, and the object's height [m] above where it will rest."""
+    """The hand where it lets go, and the direction [3] from which it comes there, world frame."""
 
     hand: Pose
-    drop_m: float
+    approach: np.ndarray
 
 
 def holds(arm: Arm, goal: Goal, position: np.ndarray) -> bool:
@@ -42,7 +51,7 @@ def holds(arm: Arm, goal: Goal, position: np.ndarray) -> bool:
         where = data.get_site_xpos(goal.target), data.get_site_xmat(goal.target)
         return bool((site.in_box if goal.predicate == "in" else site.under)(*where, position))
     away = position - arm.object_position(goal.target)
-    return bool(np.linalg.norm(away[:2]) < 0.02 and away[2] >= 0)
+    return bool(np.linalg.norm(away[:2]) < 0.024 and away[2] >= 0)
 
 
 def _spots(arm: Arm, goal: Goal) -> tuple[np.ndarray, float, float]:
@@ -76,18 +85,52 @@ def _rest(arm: Arm, goal: Goal, start: Pose, lowest_m: float) -> Pose | None:
     return None
 
 
-def _candidates(arm: Arm, goal: Goal, upright: np.ndarray, in_hand: Pose) -> Iterator[tuple[Pose, Pose]]:
+def _squared(arm: Arm, goal: Goal) -> list[float]:
+    """Turns [rad] after which the object's narrow side lies along an axis of the region."""
+    points = object_points(arm.env.problem, goal.name)[:, :2]
+    yaws = np.linspace(0.0, np.pi, 60, endpoint=False)
+    narrow = min(yaws, key=lambda yaw: np.ptp(points @ (np.cos(yaw), np.sin(yaw))))
+    axis = arm.env.problem.sim.data.get_site_xmat(goal.target)[:, 0]
+    return [np.arctan2(axis[1], axis[0]) - narrow + quarter * np.pi / 2 for quarter in range(4)]
+
+
+def _orientations(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: bool) -> list[np.ndarray]:
+    """Rotations [3, 3] of the object, those first in which the hand is easy to hold."""
+    turns = [(_turn(angle), 0.0) for angle in _TURNS_RAD]
+    if goal.predicate == "in":
+        turns = [(_turn(angle), 0.0) for angle in _squared(arm, goal)] + [(t, 0.7) for t, _ in turns]
+    if lying:
+        axes = (np.array([np.cos(a), np.sin(a), 0.0]) for a in (0.0, *_TURNS_RAD))
+        falls = [Rotation.from_rotvec(lean * axis).as_matrix() for axis in axes for lean in _LEANS_RAD]
+        straight = turns[:4] if goal.predicate == "in" else [(np.eye(3), 0.0)]
+        turns = [(fall @ turn, 0.0) for fall in falls for turn, _ in straight]
+
+    def strain(choice: tuple[np.ndarray, float]) -> float:
+        turn, malus = choice
+        return effort(turn @ upright @ held.rotation.T) + 0.3 * _angle(turn) + malus
+
+    return [turn @ upright for turn, _ in sorted(turns, key=strain)]
+
+
+def _angle(rotation: np.ndarray) -> float:
+    return float(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1.0, 1.0)))
+
+
+def _candidates(
+    arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: bool
+) -> Iterator[tuple[Pose, Pose]]:
     """Resting poses of the object that fulfil the goal, with the hand's pose there."""
     spots, highest, lowest = _spots(arm, goal)
-    turns = sorted(
-        _TURNS_RAD,
-        key=lambda a: abs(a) + effort(_hand(Pose(np.zeros(3), _turn(a) @ upright), in_hand).rotation),
-    )
+    orientations = _orientations(arm, goal, upright, held, lying)
     for spot in spots:
-        for angle in turns:
-            pose = _rest(arm, goal, Pose(np.append(spot, highest), _turn(angle) @ upright), lowest)
+        found = 0
+        for rotation in orientations:
+            pose = _rest(arm, goal, Pose(np.append(spot, highest), rotation), lowest)
             if pose is not None and holds(arm, goal, pose.position):
-                yield pose, _hand(pose, in_hand)
+                yield pose, _hand(pose, held)
+                found += 1
+            if found == _PER_SPOT:
+                break
 
 
 def effort(rotation: np.ndarray) -> float:
@@ -114,42 +157,68 @@ def plan_placement(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose) -> Pla
     """Where to let go, so that the object comes to rest where the goal wants it and nothing else is touched.
 
     Args:
-        upright: Rotation [3, 3] of the object as it stood before it was picked up: it is put down likewise.
+        upright: Rotation [3, 3] of the object as it stood before it was picked up: it is put down likewise,
+            or lying where it cannot stand.
         held: Pose of the object in the hand.
     """
-    arm.scratch.refresh()
-    waiting = []
-    for rest, hand in _candidates(arm, goal, upright, held):
-        if _fits(arm, goal, rest, hand, _DROPS_M[0]):
-            return Placement(hand.moved((0.0, 0.0, _DROPS_M[0])), _DROPS_M[0])
-        waiting.append((rest, hand))
-        if len(waiting) == _CANDIDATES:
-            break
-    for drop in _DROPS_M[1:]:
-        for rest, hand in waiting:
-            if _fits(arm, goal, rest, hand, drop):
-                return Placement(hand.moved((0.0, 0.0, drop)), drop)
+    for lying in (False, True):
+        arm.scratch.refresh()
+        candidates = islice(_candidates(arm, goal, upright, held, lying), _CANDIDATES)
+        possible = [(rest, hand) for rest, hand in candidates if _can_reach(arm, hand)]
+        possible.sort(key=lambda choice: round(choice[0].position[2] / 0.02))
+        approaches = [(_UP, drop) for drop in _DROPS_M]
+        if goal.predicate == "in":
+            approaches += [(side, _DROPS_M[0]) for side in _SIDES]
+        falls = 0
+        for approach, drop in approaches:
+            for rest, hand in possible:
+                placement = Placement(hand.moved((0.0, 0.0, drop)), approach)
+                pose = rest.moved((0.0, 0.0, drop))
+                if _is_free(arm, goal, pose, placement):
+                    if _stays(arm, goal, pose):
+                        return placement
+                    falls += 1
+                    if falls == _FALLS:
+                        break
+            if falls == _FALLS:
+                break
     return None
 
 
-def _fits(arm: Arm, goal: Goal, rest: Pose, hand: Pose, drop_m: float) -> bool:
+def _can_reach(arm: Arm, hand: Pose) -> bool:
+    arm.scratch.refresh()
+    return arm.scratch.reach(hand)
+
+
+def _is_free(arm: Arm, goal: Goal, pose: Pose, placement: Placement) -> bool:
+    """Whether nothing is touched on the way to a placement."""
     scratch = arm.scratch
     scratch.refresh()
-    for height in (drop_m, *(drop_m + a for a in _APPROACH_M)):
-        scratch.open_hand()
-        if not scratch.reach(hand.moved((0.0, 0.0, height))):
+    scratch.open_hand()
+    for distance in (*(_LIFTS_M if placement.approach is _UP else _SLIDES_M)[::-1], 0.0):
+        way = distance * placement.approach
+        if not scratch.reach(placement.hand.moved(way)):
             return False
-        scratch.put(goal.name, rest.moved((0.0, 0.0, height)))
+        scratch.put(goal.name, pose.moved(way))
         if not scratch.is_free([goal.name], robot=True):
             return False
     return True
 
 
+def _stays(arm: Arm, goal: Goal, pose: Pose) -> bool:
+    """Whether an object let go at `pose` comes to rest where the goal wants it."""
+    arm.scratch.refresh()
+    arm.scratch.put(goal.name, pose)
+    fallen = arm.scratch.fall(goal.name)
+    return fallen is not None and all(holds(arm, goal, fallen.position + slack) for slack in _SLACK_M)
+
+
 def place(arm: Arm, name: str, placement: Placement) -> Skill:
     """Carry a held object to its place, let go and move away."""
-    above = placement.hand.moved((0.0, 0.0, 0.06))
-    yield from travel(arm, above, "carry", held=name)
-    yield from move(arm, placement.hand, "place", tolerance_m=0.006, steps=35, speed=0.7)
+    sideways = placement.approach is not _UP
+    before = placement.hand.moved(placement.approach * (_SLIDES_M[-1] if sideways else 0.06))
+    yield from travel(arm, before, "carry", held=name)
+    yield from move(arm, placement.hand, "place", tolerance_m=0.006, steps=50 if sideways else 35, speed=0.7)
     yield from release(arm, placement.hand)
     yield from move(arm, placement.hand.backed_off(0.10), "retreat", tolerance_m=0.03, steps=30)
 

@@ -14,8 +14,9 @@ from scipy.spatial.transform import Rotation
 _IK_STEPS = 50
 _IK_DAMPING = 1e-4
 _REACHED_M, _REACHED_RAD = 0.004, 0.04
-_LIMIT_MARGIN_RAD = 0.12
+_LIMIT_MARGIN_RAD = 0.08
 _ELBOW, _STRETCHED_RAD = 3, -0.47  # beyond, the arm bends the other way and does not come back
+_FALL_STEPS = 400  # of 2 ms
 _TOUCH_M = 0.0015  # contacts less deep than this are no collisions: objects lie in each other's margins
 
 
@@ -37,6 +38,8 @@ class Scratch:
         self._qpos = np.array(robot._ref_joint_pos_indexes)
         self._dofs = np.array(robot._ref_joint_vel_indexes)
         self._fingers = np.array(robot._ref_gripper_joint_pos_indexes)
+        self._robot_qpos = np.concatenate([self._qpos, self._fingers])
+        self._robot_dofs = np.concatenate([self._dofs, robot._ref_gripper_joint_vel_indexes])
         self._limits = self.model.jnt_range[self.model.dof_jntid[self._dofs]].T + np.array(
             [[_LIMIT_MARGIN_RAD], [-_LIMIT_MARGIN_RAD]]
         )
@@ -90,6 +93,21 @@ class Scratch:
     def _address(self, name: str) -> int:
         body = self._problem.obj_body_id[name]
         return int(self.model.jnt_qposadr[self.model.body_jntadr[body]])
+
+    def fall(self, name: str) -> Pose | None:
+        """Let an object go where it is, the arm being away; where it comes to rest, if it does."""
+        data = self.data
+        body = self._problem.obj_body_id[name]
+        dof = self.model.body_dofadr[body]
+        still = self._live.qpos[self._robot_qpos]
+        data.qpos[self._robot_qpos] = still
+        data.qvel[:] = 0.0
+        for step in range(_FALL_STEPS):
+            mujoco.mj_step(self.model, data)
+            data.qpos[self._robot_qpos], data.qvel[self._robot_dofs] = still, 0.0
+            if step > 120 and np.abs(data.qvel[dof : dof + 6]).max() < 0.02:
+                return Pose(data.xpos[body].copy(), data.xmat[body].reshape(3, 3).copy())
+        return None
 
     def depth(self, names: Iterable[str] = (), robot: bool = False) -> float:
         """How deep the named objects (as one body) and the robot are inside anything else, m."""
