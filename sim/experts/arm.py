@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from hilam_sim.env import LiberoEnv
-from hilam_sim.experts.planning import Scratch
+from hilam_sim.experts.planning import ELBOW, STRETCHED_RAD, Scratch
 from hilam_sim.experts.pose import Pose, turned
 from hilam_sim.geometry import object_points
 from scipy.spatial.transform import Rotation
@@ -15,7 +15,8 @@ __all__ = ["CLOSE", "OPEN", "Arm", "Pose", "Style", "turned"]
 
 OPEN, CLOSE = -1.0, 1.0
 
-_STRAIGHT_ARM_M = 0.71  # shoulder to wrist; 0.719 is the end
+_PULL_M = 0.05
+_STRAIGHT_ARM_M = 0.707  # shoulder to wrist; 0.719 is the end
 _POSITION_SCALE_M, _ROTATION_SCALE_RAD = 0.05, 0.5  # of OSC_POSE's unit action
 _GAIN = 1.5  # on the position error: the arm covers about a third of an action's reach in a step
 
@@ -60,6 +61,7 @@ class Arm:
         self.gripper = OPEN
         self._site = env.problem.robots[0].eef_site_id
         self._shoulder, self._wrist = (env.model.body(f"robot0_link{i}").id for i in (2, 6))
+        self._elbow = env.problem.robots[0]._ref_joint_pos_indexes[ELBOW]
         self._drift = np.zeros(3)
         self.scratch = Scratch(env)
 
@@ -105,9 +107,13 @@ class Arm:
         return float(np.linalg.norm(self.env.data.qvel[body.dofadr[0] : body.dofadr[0] + 3]))
 
     def _within_reach(self, position: np.ndarray) -> np.ndarray:
-        """The target, or where a straight arm ends: pulled further, the elbow bends the wrong way."""
+        """The target, or where a straight arm ends. Pulled further, the elbow bends the wrong way: then out,
+        to where it comes back."""
         shoulder, wrist = self.env.data.xpos[self._shoulder], self.env.data.xpos[self._wrist]
         away = position + wrist - self.position - shoulder
+        if self.env.data.qpos[self._elbow] > STRETCHED_RAD:
+            out = (wrist - shoulder) / np.linalg.norm(wrist - shoulder)
+            return self.position + _PULL_M * out
         return position - away * max(0.0, 1.0 - _STRAIGHT_ARM_M / float(np.linalg.norm(away)))
 
     def turn_to(self, rotation: np.ndarray) -> np.ndarray:

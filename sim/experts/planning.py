@@ -15,7 +15,7 @@ _IK_STEPS = 50
 _IK_DAMPING = 1e-4
 _REACHED_M, _REACHED_RAD = 0.004, 0.04
 _LIMIT_MARGIN_RAD = 0.08
-_ELBOW, _STRETCHED_RAD = 3, -0.47  # beyond, the arm bends the other way and does not come back
+ELBOW, STRETCHED_RAD = 3, -0.47  # beyond, the arm bends the other way and does not come back
 _FALL_STEPS = 400  # of 2 ms
 _TOUCH_M = 0.0015  # contacts less deep than this are no collisions: objects lie in each other's margins
 
@@ -43,7 +43,7 @@ class Scratch:
         self._limits = self.model.jnt_range[self.model.dof_jntid[self._dofs]].T + np.array(
             [[_LIMIT_MARGIN_RAD], [-_LIMIT_MARGIN_RAD]]
         )
-        self._limits[1, _ELBOW] = _STRETCHED_RAD
+        self._limits[1, ELBOW] = STRETCHED_RAD - 0.1
         self._rest = np.array(robot.init_qpos)
         self._jacobian = np.zeros((6, self.model.nv))
         self._is_robot = np.isin(
