@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import mujoco
 import numpy as np
 from hilam_sim.experts.arm import CLOSE, Arm, Pose, turned
-from hilam_sim.experts.articulation import ATTEMPTS, Part, leave, recipe_open
+from hilam_sim.experts.fixtures import leave
 from hilam_sim.experts.grasping import feasible, grasps, pick
 from hilam_sim.experts.skills import Skill, SkillWithOutcome, move, release, settle, travel
 
@@ -170,25 +170,3 @@ def _topple(arm: Arm, name: str, region: str) -> Skill:
     yield from move(arm, start.moved(0.14 * along), "push", speed=0.7, tolerance_m=0.02, steps=40)
     yield from leave(arm, 0.0 * along)
     yield from settle(arm, name)
-
-
-def inside(bring: Callable[..., Skill]) -> Callable[..., Skill]:
-    """In(object, region), once what covers the region is open; by `bring` where nothing does."""
-
-    def recipe(arm: Arm, name: str, region: str) -> Skill:
-        part = Part.before(arm, region)
-        if part is None:
-            yield from bring(arm, name, region)
-            return
-        if not part.holds("open"):
-            yield from recipe_open(arm, part.name)
-        for _ in range(ATTEMPTS):
-            if arm.holds("in", name, region):
-                return
-            if not part.slides:
-                yield from put_through_door(arm, name, region)
-            elif not (yield from put_in_drawer(arm, name, region)):
-                yield from bring(arm, name, region)
-                return
-
-    return recipe
