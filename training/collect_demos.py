@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -59,6 +59,8 @@ class Args:
     """Pixels of both sides of the camera images."""
     assets: str = "auto"
     """What to draw: auto, builtin or official."""
+    quality: Literal["auto", "fast", "stock"] = "auto"
+    """How to draw it: auto is fast with the built-in assets and stock with the official ones."""
     seed: int = 0
     """Same seed, same demonstrations, whatever the number of workers."""
     workers: int = 1
@@ -122,7 +124,7 @@ def finished(args: Args, task: Task) -> set[int]:
 
 
 def make_worker(
-    image_size: int, assets: str, compression: str | None, collection: dict[str, Any]
+    drawing: dict[str, Any], compression: str | None, collection: dict[str, Any]
 ) -> Callable[[Attempt | Redraw], str | None]:
     """In a worker: the function that writes the episode of a job, or returns why there is none."""
     env: LiberoEnv | None = None
@@ -132,9 +134,9 @@ def make_worker(
         if env is None or (env.task.suite, env.task.index) != (job.suite, job.task):
             if env is not None:
                 env.close()
-            env = LiberoEnv(job.suite, job.task, image_size, assets)
+            env = LiberoEnv(job.suite, job.task, **drawing)
         if isinstance(job, Redraw):
-            rerender_episode(job.part, env, job.source, job.name, compression, collection)
+            rerender_episode(job.part, env, job.source, job.name, compression, drawing)
             return None
         try:
             recording = record_expert(env, job.placement, job.seed, job.number, job.disturbed)
@@ -225,7 +227,9 @@ def main(args: Args) -> None:
     except OSError as error:
         raise SimError(f"--output {args.output} cannot be made: {error.strerror}") from None
     compression = None if args.compression == "none" else args.compression
-    drawing = {"image_size": args.image_size, "assets": resolve_assets(args.assets).kind}
+    assets = resolve_assets(args.assets).kind
+    quality = {"builtin": "fast", "official": "stock"}[assets] if args.quality == "auto" else args.quality
+    drawing = {"image_size": args.image_size, "assets": assets, "quality": quality}
     if args.rerender:
         rerender(args, sources_of(args.rerender), drawing, compression)
     else:
@@ -240,7 +244,7 @@ def collect(args: Args, tasks: list[Task], drawing: dict[str, Any], compression:
         for path in (demo_path(args.output, task), *parts_folder(args, task).glob("episode_*.hdf5")):
             check_collection(path, collection)
     bar = tqdm(total=len(tasks) * args.demos, unit="demo", smoothing=0.1)
-    arguments = (args.image_size, args.assets, compression, collection)
+    arguments = (drawing, compression, collection)
     with WorkerPool(args.workers, make_worker, arguments) as pool, bar:
         short = [task.name for task in tasks if not collect_task(args, task, pool, bar)]
     if short:
@@ -250,7 +254,7 @@ def collect(args: Args, tasks: list[Task], drawing: dict[str, Any], compression:
 def rerender(args: Args, sources: list[Path], drawing: dict[str, Any], compression: str | None) -> None:
     """Draw the images of all demonstrations in `sources` again."""
     bar = tqdm(total=sum(len(recorded_attempts(source)) for source in sources), unit="demo")
-    arguments = (args.image_size, args.assets, compression, drawing)
+    arguments = (drawing, compression, {})
     with WorkerPool(args.workers, make_worker, arguments) as pool, bar:
         for source in sources:
             rerender_file(args, source, drawing, pool, bar)

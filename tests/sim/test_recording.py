@@ -216,7 +216,7 @@ def wandering(tmp_path_factory):
                 episode.actions.append(action)
                 episode.phases.append("reach")
                 observation, *_ = env.step(action)
-            collection = {"seed": 0, "image_size": 32, "assets": "builtin"}
+            collection = {"seed": 0, "image_size": 32, "assets": "builtin", "quality": "fast"}
             write_episode(folder / f"episode_{seed}.hdf5", env, episode, collection=collection)
     merge_episodes(path, folder.glob("episode_*.hdf5"))
     return path
