@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 ENV := source tools/env.sh &&
 
-.PHONY: setup sim test lint
+.PHONY: setup sim test lint bench
 
 setup:  ## virtual environment, packages, headless GL, built workspace: only what is missing
 	@tools/setup.sh
@@ -14,3 +14,6 @@ test: setup  ## the whole suite; ARGS="-m 'not slow'" for the quick part
 
 lint: setup  ## style and types
 	@$(ENV) ruff check . && ruff format --check . && mypy -p hilam_core -p hilam_sim
+
+bench: setup  ## the simulation beside stock LIBERO, a Markdown table; ARGS="--help"
+	@$(ENV) python -m hilam_sim.bench $(ARGS)

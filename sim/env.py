@@ -21,6 +21,7 @@ CONTROL_HZ = 20
 SETTLE_STEPS = 10
 IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 
+_ROUNDING = 1e-6
 _JOINT_NOISE_RAD = 0.02  # of the published initial states
 
 
@@ -31,8 +32,8 @@ class LiberoEnv(gymnasium.Env):
         agentview, eye_in_hand: uint8 RGB [image_size, image_size, 3], upright; absent with render=False.
         ee_pos: float64 [3], m, world frame. ee_quat: float64 [4], xyzw, world frame.
         gripper_qpos: float64 [2], m, the two finger joints. joint_pos: float64 [7], rad.
-    Action: float32 [7] in [-1, 1] (clipped): three of translation (times 0.05 m), three of rotation (times
-    0.5 rad), gripper (-1 opens, +1 closes), at 20 Hz.
+    Action: float32 [7] in [-1, 1]: three of translation (times 0.05 m), three of rotation (times 0.5 rad),
+    gripper (-1 opens, +1 closes), at 20 Hz.
     `step` returns reward 1.0, terminated=True and info["success"]=True while the goal holds; stepping on is
     allowed.
 
@@ -172,13 +173,18 @@ class LiberoEnv(gymnasium.Env):
         """Apply one action for 50 ms.
 
         Raises:
-            SimError: wrong shape, not finite, or no reset yet.
+            SimError: wrong shape, not finite or not in [-1, 1], or no reset yet.
         """
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (7,):
             raise SimError(f"action has shape {action.shape}, expected (7,)")
         if not np.isfinite(action).all():
             raise SimError(f"action is not finite: {action.tolist()}")
+        if np.abs(action).max() > 1.0 + _ROUNDING:
+            index = int(np.abs(action).argmax())
+            raise SimError(
+                f"action[{index}] is {action[index]:.6g}, not in [-1, 1]: scale or np.clip it first"
+            )
         if not self._placed:
             raise SimError("step before reset: call reset() first")
         self._stepper.advance(np.clip(action, -1.0, 1.0))
