@@ -86,3 +86,9 @@ def bodies_below(model: mujoco.MjModel, root: int) -> np.ndarray:
     while last < model.nbody and model.body_parentid[last] >= root:
         last += 1
     return np.arange(root, last)
+
+
+def narrow_direction(points: np.ndarray) -> float:
+    """Angle in rad, in [0, pi), of the horizontal direction in which points [n, 3] extend least."""
+    angles = np.linspace(0.0, np.pi, 90, endpoint=False)
+    return float(min(angles, key=lambda angle: np.ptp(points[:, :2] @ (np.cos(angle), np.sin(angle)))))

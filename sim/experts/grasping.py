@@ -8,10 +8,10 @@ import numpy as np
 from hilam_sim.experts.arm import OPEN, Arm, Pose, turned
 from hilam_sim.experts.placing import Goal, effort, in_hand, plan_placement
 from hilam_sim.experts.skills import SkillWithOutcome, close_hand, descend, idle, move, travel
-from hilam_sim.geometry import filled_points
+from hilam_sim.geometry import filled_points, narrow_direction
 from scipy.spatial.transform import Rotation
 
-_YAWS_RAD = np.linspace(-np.pi / 2, np.pi / 2, 13)
+_YAW_STEP_RAD = np.pi / 12
 _WIDTHS_M = (0.002, 0.072)
 _PAD_M = np.array([0.008, 0.005])  # half the pads' width and height
 _SLIPPERY_M = 0.012  # pads touching faces more uneven than this slip off
@@ -40,8 +40,10 @@ def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[P
     centre = arm.env.data.subtree_com[body].copy()
     floor = float(points[:, 2].min())
     found: list[tuple[float, Pose]] = []
+    narrow = narrow_direction(points)
     for tilt in tilts_rad:
-        for yaw in _YAWS_RAD if tilt == 0.0 else np.linspace(-np.pi, np.pi, 25)[1:]:
+        for yaw in narrow + np.arange(12 if tilt == 0.0 else 24) * _YAW_STEP_RAD:
+            yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2 if tilt == 0.0 else yaw
             rotation = turned(yaw, tilt)
             reach = (centre[2] - floor - _FINGERTIP_M) / max(-rotation[2, 2], 0.1)
             for position, unevenness, width in _pieces((points - centre) @ rotation, reach):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from hilam_sim.experts.arm import Arm, Pose, turned
 from hilam_sim.experts.skills import Skill, move, release, travel
-from hilam_sim.geometry import object_points
+from hilam_sim.geometry import narrow_direction, object_points
 from scipy.spatial.transform import Rotation
 
 _DROPS_M = (0.003, 0.02, 0.04, 0.07)
 _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
-_CANDIDATES, _PER_SPOT = 24, 6
+_CANDIDATES, _PER_SPOT, _SPOTS = 24, 6, 10
+_EDGE_M = 0.025
 _FALLS = 4  # tries until an object is taken not to stay
-_LEANS_RAD = (0.35, 1.1, 1.4)  # of an object that is laid down
+_LEANS_RAD = (0.35, 1.2)  # of an object that is laid down
+_SLIPS_M = [np.array(s) for s in ((0.0, 0.0, 0.0), (0.005, 0.005, 0.0), (-0.005, -0.005, 0.0))]
 _SLACK_M = [
     np.array(s) for s in ((0, 0, -0.002), (0.004, 0, 0), (-0.004, 0, 0), (0, 0.004, 0), (0, -0.004, 0))
 ]
@@ -74,22 +74,27 @@ def _spots(arm: Arm, goal: Goal) -> tuple[np.ndarray, float, float]:
 
 def _rest(arm: Arm, goal: Goal, start: Pose, lowest_m: float) -> Pose | None:
     """Where the object comes to rest when lowered from `start`; None where it does not fit."""
-    was_free = None
-    for height in np.arange(start.position[2], lowest_m, -0.004):
-        pose = Pose(np.append(start.position[:2], height), start.rotation)
+    pose, was_free = start, False
+    while pose.position[2] > lowest_m:
         arm.scratch.put(goal.name, pose)
         if arm.scratch.is_free([goal.name]):
-            was_free = pose
-        elif was_free is not None:
-            return was_free
-    return None
+            was_free = True
+        elif was_free:
+            break
+        pose = pose.moved((0.0, 0.0, -0.012))
+    else:
+        return None
+    for _ in range(3):
+        pose = pose.moved((0.0, 0.0, 0.004))
+        arm.scratch.put(goal.name, pose)
+        if arm.scratch.is_free([goal.name]):
+            break
+    return pose
 
 
 def _squared(arm: Arm, goal: Goal) -> list[float]:
     """Turns [rad] after which the object's narrow side lies along an axis of the region."""
-    points = object_points(arm.env.problem, goal.name)[:, :2]
-    yaws = np.linspace(0.0, np.pi, 60, endpoint=False)
-    narrow = min(yaws, key=lambda yaw: np.ptp(points @ (np.cos(yaw), np.sin(yaw))))
+    narrow = narrow_direction(object_points(arm.env.problem, goal.name))
     axis = arm.env.problem.sim.data.get_site_xmat(goal.target)[:, 0]
     return [np.arctan2(axis[1], axis[0]) - narrow + quarter * np.pi / 2 for quarter in range(4)]
 
@@ -100,9 +105,9 @@ def _orientations(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: 
     if goal.predicate == "in":
         turns = [(_turn(angle), 0.0) for angle in _squared(arm, goal)] + [(t, 0.7) for t, _ in turns]
     if lying:
-        axes = (np.array([np.cos(a), np.sin(a), 0.0]) for a in (0.0, *_TURNS_RAD))
+        axes = [_turn(angle)[:, 0] for angle in _TURNS_RAD[::2]]
         falls = [Rotation.from_rotvec(lean * axis).as_matrix() for axis in axes for lean in _LEANS_RAD]
-        straight = turns[:4] if goal.predicate == "in" else [(np.eye(3), 0.0)]
+        straight = turns[:2] if goal.predicate == "in" else [(np.eye(3), 0.0)]
         turns = [(fall @ turn, 0.0) for fall in falls for turn, _ in straight]
 
     def strain(choice: tuple[np.ndarray, float]) -> float:
@@ -117,20 +122,35 @@ def _angle(rotation: np.ndarray) -> float:
 
 
 def _candidates(
-    arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: bool
-) -> Iterator[tuple[Pose, Pose]]:
-    """Resting poses of the object that fulfil the goal, with the hand's pose there."""
+    arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: bool, deep: bool
+) -> list[tuple[Pose, Pose]]:
+    """Resting poses of the object that fulfil the goal, with the hand's pose there.
+
+    Args:
+        lying: Laid or leant, not upright.
+        deep: Only at the bottom, not on edges further up.
+    """
     spots, highest, lowest = _spots(arm, goal)
+    stands = arm.object_pose(goal.name)
+    points = (object_points(arm.env.problem, goal.name) - stands.position) @ stands.rotation
     orientations = _orientations(arm, goal, upright, held, lying)
-    for spot in spots:
-        found = 0
+    found, bottom = [], np.inf
+    for spot in spots[:_SPOTS]:
+        fitting = 0
         for rotation in orientations:
             pose = _rest(arm, goal, Pose(np.append(spot, highest), rotation), lowest)
-            if pose is not None and holds(arm, goal, pose.position):
-                yield pose, _hand(pose, held)
-                found += 1
-            if found == _PER_SPOT:
+            if pose is None:
+                continue
+            low = float((points @ rotation.T)[:, 2].min()) + pose.position[2]
+            bottom = min(bottom, low)
+            if holds(arm, goal, pose.position):
+                found.append((low, pose))
+                fitting += 1
+            if fitting == _PER_SPOT:
                 break
+        if len(found) >= _CANDIDATES:
+            break
+    return [(pose, _hand(pose, held)) for low, pose in found if low < bottom + _EDGE_M or not deep]
 
 
 def effort(rotation: np.ndarray) -> float:
@@ -161,11 +181,10 @@ def plan_placement(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose) -> Pla
             or lying where it cannot stand.
         held: Pose of the object in the hand.
     """
-    for lying in (False, True):
+    for lying, deep in ((False, True), (True, True), (False, False)):
         arm.scratch.refresh()
-        candidates = islice(_candidates(arm, goal, upright, held, lying), _CANDIDATES)
+        candidates = _candidates(arm, goal, upright, held, lying, deep)
         possible = [(rest, hand) for rest, hand in candidates if _can_reach(arm, hand)]
-        possible.sort(key=lambda choice: round(choice[0].position[2] / 0.02))
         approaches = [(_UP, drop) for drop in _DROPS_M]
         if goal.predicate == "in":
             approaches += [(side, _DROPS_M[0]) for side in _SIDES]
@@ -206,11 +225,16 @@ def _is_free(arm: Arm, goal: Goal, pose: Pose, placement: Placement) -> bool:
 
 
 def _stays(arm: Arm, goal: Goal, pose: Pose) -> bool:
-    """Whether an object let go at `pose` comes to rest where the goal wants it."""
-    arm.scratch.refresh()
-    arm.scratch.put(goal.name, pose)
-    fallen = arm.scratch.fall(goal.name)
-    return fallen is not None and all(holds(arm, goal, fallen.position + slack) for slack in _SLACK_M)
+    """Whether an object let go at `pose`, or a little beside it, comes to rest where the goal wants it."""
+    for slip in _SLIPS_M:
+        arm.scratch.refresh()
+        arm.scratch.put(goal.name, pose.moved(slip))
+        if not arm.scratch.is_free([goal.name]):
+            continue
+        fallen = arm.scratch.fall(goal.name)
+        if fallen is None or not all(holds(arm, goal, fallen.position + slack) for slack in _SLACK_M):
+            return False
+    return True
 
 
 def place(arm: Arm, name: str, placement: Placement) -> Skill:

@@ -101,7 +101,7 @@ class Scratch:
         dof = self.model.body_dofadr[body]
         still = self._live.qpos[self._robot_qpos]
         data.qpos[self._robot_qpos] = still
-        data.qvel[:] = 0.0
+        data.qvel[:], data.qacc_warmstart[:] = 0.0, 0.0
         for step in range(_FALL_STEPS):
             mujoco.mj_step(self.model, data)
             data.qpos[self._robot_qpos], data.qvel[self._robot_dofs] = still, 0.0
