@@ -71,6 +71,24 @@ def _has_egl() -> bool:
     return bool(signature(address)(0, None, ctypes.byref(count))) and count.value > 0
 
 
+def check_gl_name() -> None:
+    """Refuse a $MUJOCO_GL that mujoco does not know.
+
+    Raises:
+        SimError: naming it.
+    """
+    name = os.environ.get("MUJOCO_GL", "").strip().lower()
+    switches = "enable", "enabled", "on", "true", "1", "disable", "off", "false", "0"
+    if name not in ("", "egl", "osmesa", "glfw", "glx", "disabled", *switches):
+        raise SimError(f"MUJOCO_GL={name} is none of egl, osmesa, glfw, disabled: unset it or choose one")
+
+
+@cache
+def has_gl() -> bool:
+    """Whether there is anything to render off-screen with."""
+    return _has_egl() or _has_osmesa()
+
+
 def select_gl() -> str | None:
     """Choose MuJoCo's off-screen GL: $MUJOCO_GL where set, else egl, else osmesa; None if there is none."""
     # Software rendering on the calling thread: helper threads only fight with the other workers for cores.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import gymnasium
@@ -49,6 +50,7 @@ class LiberoEnv(gymnasium.Env):
         quality: How scenes are drawn. "fast": the robot from simplified meshes, no multisampling, reflections
             or shadow maps. "stock": pixel for pixel as LIBERO draws them. "auto": stock with official assets,
             else fast. `self.quality` says which was taken.
+        render_mode: For `gymnasium.make`: "rgb_array", which `render=True` means anyway.
 
     Raises:
         SimError: unknown names, assets that are missing or lack the suite, no OpenGL.
@@ -67,6 +69,7 @@ class LiberoEnv(gymnasium.Env):
         max_steps: int | None = None,
         exact: bool = False,
         quality: str = "auto",
+        render_mode: str | None = None,
     ) -> None:
         self.task = get_task(suite, task)
         self.instruction = self.task.instruction
@@ -74,6 +77,10 @@ class LiberoEnv(gymnasium.Env):
         self.image_size = int(image_size)
         if self.image_size < 1:
             raise SimError(f"image_size must be at least 1 pixel, not {image_size}")
+        if render_mode is not None and (render_mode != "rgb_array" or not render):
+            raise SimError(
+                f"render_mode {render_mode!r} with render={render}: choose 'rgb_array' with render=True"
+            )
         if quality not in QUALITIES:
             raise SimError(f"unknown quality {quality!r}: choose from {', '.join(QUALITIES)}")
         found = resolve_assets(assets)
@@ -89,7 +96,7 @@ class LiberoEnv(gymnasium.Env):
         self._renderer = self._make_renderer() if render else None
         self._stepper = Stepper(self.problem, exact)
         self._steps = 0
-        self._placed = False
+        self._placed = self._closed = False
         self.render_mode = "rgb_array" if render else None
         self.observation_space = self._observation_space()
         self.action_space = spaces.Box(-1.0, 1.0, (7,), np.float32)
@@ -124,6 +131,7 @@ class LiberoEnv(gymnasium.Env):
         Raises:
             SimError: unknown option, placement or state; no valid placement found.
         """
+        self._require_open()
         super().reset(seed=seed)
         placement, index = self._read_options(options)
         if seed is None:
@@ -175,6 +183,7 @@ class LiberoEnv(gymnasium.Env):
         Raises:
             SimError: wrong shape, not finite or not in [-1, 1], or no reset yet.
         """
+        self._require_open()
         action = np.asarray(action, dtype=np.float64)
         if action.shape != (7,):
             raise SimError(f"action has shape {action.shape}, expected (7,)")
@@ -191,6 +200,10 @@ class LiberoEnv(gymnasium.Env):
         self._steps += 1
         success = bool(self.problem._check_success())
         return self._observe(), float(success), success, self._steps >= self.max_steps, self._info(success)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise SimError("this environment is closed: build a new one")
 
     def _info(self, success: bool) -> dict[str, Any]:
         return {"success": bool(success), "steps": self._steps}
@@ -210,6 +223,7 @@ class LiberoEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray:  # type: ignore[override]
         """The agentview image, uint8 RGB [H, W, 3], upright."""
+        self._require_open()
         if self._renderer is None:
             raise SimError("this environment was built with render=False")
         return self._renderer.render(self.data, CAMERAS["agentview"])
@@ -231,6 +245,7 @@ class LiberoEnv(gymnasium.Env):
         Raises:
             SimError: wrong length or not finite.
         """
+        self._require_open()
         self._write_state(state, forget=True)
         self._stepper.hold()
         self._placed = True
@@ -250,7 +265,14 @@ class LiberoEnv(gymnasium.Env):
         self.problem._post_process()
 
     def close(self) -> None:
-        """Free the renderer."""
+        """Free the renderer and the model; the environment is of no use afterwards."""
+        if self._closed:
+            return
+        self._closed = True
         if self._renderer is not None:
             self._renderer.close()
-            self._renderer = None
+        del self.problem, self.model, self.data, self._robot, self._stepper, self._renderer
+        gc.collect()  # robosuite's objects refer to each other, and Python does not see how large they are
+
+
+gymnasium.register("hilam_sim/Libero-v0", entry_point="hilam_sim.env:LiberoEnv")

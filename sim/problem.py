@@ -38,14 +38,20 @@ def build_problem(bddl_path: Path, assets_path: Path, light: bool, control_hz: i
         control_hz: Control steps a second.
 
     Raises:
-        SimError: no valid placement of the objects found.
+        SimError: an unreadable problem definition; no valid placement of the objects found.
     """
     libero = libero_envs(assets_path)
     import robosuite
     from libero.libero.envs import bddl_utils
     from robosuite.utils.errors import RandomizationError
 
-    original = libero.TASK_MAPPING[bddl_utils.get_problem_info(str(bddl_path))["problem_name"]]
+    try:
+        name = bddl_utils.robosuite_parse_problem(str(bddl_path))["problem_name"]
+    except Exception as error:  # the parser raises anything, bare Exception included
+        raise SimError(f"cannot read the problem {bddl_path} ({error}): reinstall hf-libero==0.1.4") from None
+    if name not in libero.TASK_MAPPING:
+        raise SimError(f"{bddl_path} is a {name!r}: choose from {', '.join(libero.TASK_MAPPING)}")
+    original = libero.TASK_MAPPING[name]
 
     def initialize_sim(self: Any, xml_string: str | None = None) -> None:
         if light:
@@ -75,6 +81,8 @@ def build_problem(bddl_path: Path, assets_path: Path, light: bool, control_hz: i
                 )
             except RandomizationError:
                 continue
+            except KeyError as error:
+                raise SimError(f"{bddl_path} needs {error}, which LIBERO does not have") from error
     raise SimError(f"no valid placement for {bddl_path}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from hilam_sim.backend import GL_HINT, select_gl
+from hilam_sim.backend import GL_HINT, has_gl, select_gl
 from hilam_sim.culling import VISUAL_GROUP, Culler
 from hilam_sim.errors import SimError
 
@@ -19,19 +19,24 @@ _HIDDEN_GROUP = 0  # that of the collision geoms
 
 def _gl_context(size: int) -> Any:
     name = select_gl()
-    if name is None:
-        raise SimError(f"no OpenGL library for off-screen rendering: {GL_HINT}; or use render=False")
     if name not in ("egl", "osmesa", "glfw", "glx"):
-        raise SimError(f"MUJOCO_GL={name} cannot render: unset it or use egl or osmesa; or use render=False")
+        if has_gl():
+            raise SimError(
+                f"MUJOCO_GL={name} cannot render: unset it or use egl or osmesa; or use render=False"
+            )
+        raise SimError(f"no OpenGL library for off-screen rendering: {GL_HINT}; or use render=False")
     try:
         module = importlib.import_module(f"mujoco.{'glfw' if name == 'glx' else name}")
         context = module.GLContext(size, size)
         context.make_current()
     except Exception as error:  # PyOpenGL raises anything from AttributeError to its own GLError
-        raise SimError(
-            f"OpenGL through MUJOCO_GL={name} does not work ({error}): {GL_HINT}; or use render=False"
-        ) from error
+        raise SimError(_gl_trouble(name, error)) from error
     return context
+
+
+def _gl_trouble(name: str | None, error: Exception) -> str:
+    reason = " ".join(str(error).split())
+    return f"OpenGL through MUJOCO_GL={name} does not work ({reason}): {GL_HINT}; or use render=False"
 
 
 _OPEN: weakref.WeakSet[Renderer] = weakref.WeakSet()
@@ -56,7 +61,10 @@ class Renderer:
         model.vis.global_.offwidth = size
         model.vis.global_.offheight = size
         self._scene = mujoco.MjvScene(model, maxgeom=2000)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        try:
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        except mujoco.FatalError as error:
+            raise SimError(_gl_trouble(select_gl(), error)) from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._options = mujoco.MjvOption()
         self._options.geomgroup[_HIDDEN_GROUP] = 0

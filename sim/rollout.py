@@ -145,6 +145,7 @@ def run_episodes(
     on_result: Callable[[EpisodeResult], None] | None = None,
     video_dir: Path | None = None,
     quality: str = "auto",
+    worker_memory_mb: float = 4000.0,
 ) -> list[EpisodeResult]:
     """Run episodes in spawned workers; results come in the order of `specs`.
 
@@ -161,6 +162,7 @@ def run_episodes(
         on_result: Called in this process as episodes end, in order of completion.
         video_dir: Folder for an mp4 of each episode, all cameras side by side.
         quality: "auto", "fast" or "stock", as of `LiberoEnv`.
+        worker_memory_mb: A worker that holds more after an episode is replaced by a new one.
 
     Raises:
         SimError: unknown names, an action that is not finite or has the wrong shape, a policy that cannot be
@@ -177,9 +179,8 @@ def run_episodes(
     if not specs:
         return []
     results: dict[int, EpisodeResult] = {}
-    with WorkerPool(
-        min(workers, len(specs)), _Runner, (make_policy, image_size, assets, render, video_dir, quality)
-    ) as pool:
+    arguments = (make_policy, image_size, assets, render, video_dir, quality)
+    with WorkerPool(min(workers, len(specs)), _Runner, arguments, worker_memory_mb) as pool:
         for index, spec in enumerate(specs):
             pool.submit(index, spec)
         while len(results) < len(specs):

@@ -1,7 +1,8 @@
 """Spawned worker processes that survive a crash.
 
 Processes are spawned, never forked: a GL context must not be inherited. Each holds one environment at a time,
-which bounds memory. A worker that dies is replaced and its job is tried again; the others notice nothing.
+and one that has grown beyond a bound is replaced between jobs, which bounds memory. A worker that dies is
+replaced and its job is tried again; the others notice nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from hilam_sim.errors import SimError
@@ -69,6 +71,13 @@ class _Worker:
         with suppress(BrokenPipeError, ConnectionResetError):  # the death shows in collect()
             self.connection.send(job)
 
+    def resident_mb(self) -> float:
+        """Memory that the process holds; 0 where the system does not tell."""
+        with suppress(OSError):
+            pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return 0.0
+
     def stop(self) -> None:
         self.connection.close()
         self.process.join(timeout=1.0)
@@ -87,11 +96,19 @@ class WorkerPool:
         workers: Number of processes.
         make_handler: Importable function called once in each process; returns the function job -> result.
         arguments: Passed to `make_handler`.
+        memory_mb: Resident memory beyond which a worker is replaced when its job is done.
     """
 
-    def __init__(self, workers: int, make_handler: Callable[..., Any], arguments: tuple = ()) -> None:
+    def __init__(
+        self,
+        workers: int,
+        make_handler: Callable[..., Any],
+        arguments: tuple = (),
+        memory_mb: float = float("inf"),
+    ) -> None:
         if workers < 1:
             raise SimError(f"workers must be at least 1, not {workers}")
+        self._memory_mb = memory_mb
         self._make = lambda: _Worker(make_handler, arguments)
         self._workers = [self._make() for _ in range(workers)]
         self._waiting: deque[tuple[Any, Any]] = deque()
@@ -138,6 +155,9 @@ class WorkerPool:
             if kind == "error":
                 raise WorkerError(f"{worker.job} failed in its worker:\n{value}")
             key, worker.busy = worker.key, False
+            if worker.resident_mb() > self._memory_mb:
+                worker.stop()
+                self._workers[self._workers.index(worker)] = self._make()
             self._feed()
             return key, value
 

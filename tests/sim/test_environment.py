@@ -5,14 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 from hilam_sim import LiberoEnv, SimError
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs
 from hilam_sim.env import IDLE_ACTION, SETTLE_STEPS
 from hilam_sim.experts import make_expert
+from hilam_sim.problem import build_problem
 from hilam_sim.tasks import initial_states
 
 
@@ -186,6 +189,18 @@ def test_the_step_limit_truncates(env):
     assert env.max_steps == 280
 
 
+@pytest.mark.filterwarnings("ignore:.*(Inf|inf|infinity).*")
+def test_gymnasium_makes_and_checks_it():
+    made = gymnasium.make(
+        "hilam_sim/Libero-v0", suite="libero_object", task=3, image_size=32, assets="builtin", max_steps=30
+    )
+    assert made.unwrapped.instruction == "pick up the bbq sauce and place it in the basket"
+    check_env(made.unwrapped)
+    observations, _ = made.reset(seed=1, options={"placement": "fresh"})
+    assert made.observation_space.contains(observations)
+    made.close()
+
+
 def test_bad_input_is_one_line(env):
     env.reset()
     state = env.get_state()
@@ -201,6 +216,7 @@ def test_bad_input_is_one_line(env):
         (lambda: env.set_state(state), "index 5"),
         (lambda: env.render(), "render=False"),
         (lambda: LiberoEnv("libero_object", 3, assets="pretty"), "pretty"),
+        (lambda: LiberoEnv("libero_object", 3, render_mode="human"), "choose 'rgb_array'"),
         (lambda: LiberoEnv("libero_object", 3, image_size=0), "at least 1 pixel, not 0"),
         (lambda: LiberoEnv("libero_object", 3, render=False, assets="builtin").step(np.zeros(7)), "reset"),
     ]
@@ -210,13 +226,77 @@ def test_bad_input_is_one_line(env):
         assert "\n" not in str(error.value)
 
 
+def _resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def test_a_closed_environment_frees_its_memory_and_says_so():
+    def build():
+        environment = LiberoEnv("libero_object", 3, assets="builtin")
+        environment.reset()
+        environment.close()
+        environment.close()
+        return environment
+
+    for _ in range(2):
+        closed = build()
+    before = _resident_mb()
+    for _ in range(4):
+        build()
+    assert _resident_mb() < before + 25  # one holds 100
+    for call in (closed.reset, closed.render, lambda: closed.step(np.zeros(7))):
+        with pytest.raises(SimError, match="closed: build a new one"):
+            call()
+
+
 @pytest.mark.parametrize("gl", ["disabled", "osmesa"])
 def test_without_gl_the_error_says_what_to_install(gl, monkeypatch):
     if gl == "osmesa" and any(Path("/usr/lib/x86_64-linux-gnu").glob("libOSMesa*")):
         pytest.skip("osmesa is installed")
     monkeypatch.setenv("MUJOCO_GL", gl)
-    with pytest.raises(SimError, match="render=False"):
+    with pytest.raises(SimError, match="render=False") as error:
         LiberoEnv("libero_object", 3, assets="builtin")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"__EGL_VENDOR_LIBRARY_FILENAMES": "/none", "MUJOCO_GL": ""}, "no OpenGL library for off-screen"),
+        ({"DISPLAY": "", "MUJOCO_GL": "glfw"}, "OpenGL through MUJOCO_GL=glfw does not work"),
+        ({"MUJOCO_GL": "teapot"}, "MUJOCO_GL=teapot is none of egl, osmesa, glfw, disabled"),
+    ],
+)
+def test_a_machine_without_gl_says_so_and_can_still_simulate(variables, message):
+    if not variables["MUJOCO_GL"] and any(Path("/usr/lib/x86_64-linux-gnu").glob("libOSMesa*")):
+        pytest.skip("osmesa is installed")
+    code = (
+        "from hilam_sim import LiberoEnv\n"
+        "LiberoEnv(assets='builtin', render=False).reset()\n"
+        "LiberoEnv(assets='builtin')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert message in done.stderr.splitlines()[-1]
+    assert "SimError" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", r"cannot read the problem .*broken.bddl \(Malformed expression\)"),
+        (lambda text: text[: len(text) // 2], "cannot read the problem .*Missing close parenthesis"),
+        (lambda text: text.replace("bbq_sauce", "unicorn"), "broken.bddl needs 'unicorn'"),
+        (lambda text: text.replace("LIBERO_Floor", "LIBERO_Ceiling"), "is a 'libero_ceiling_manipulation'"),
+    ],
+)
+def test_a_broken_problem_file_is_one_line(env, change, message, tmp_path):
+    broken = tmp_path / "broken.bddl"
+    broken.write_text(change(env.task.bddl_path.read_text()))
+    with pytest.raises(SimError, match=message) as error:
+        build_problem(broken, resolve_assets("builtin").path, True, 20)
+    assert "\n" not in str(error.value)
 
 
 def test_it_asks_nothing_and_writes_only_to_its_cache(tmp_path):

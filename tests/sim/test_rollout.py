@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hilam_sim import SimError
 from hilam_sim.rollout import EpisodeSpec, run_episodes
-from hilam_sim.workers import WorkerError
+from hilam_sim.workers import WorkerError, WorkerPool
 
 
 class Wander:
@@ -57,6 +57,34 @@ def test_results_come_in_order_and_survive_a_dead_worker(tmp_path):
     assert outcomes(alone) == outcomes(pair)
     assert [r.spec for r in alone] == specs() == [r.spec for r in seen]
     assert [r.steps for r in alone] == [12, 12, 12]
+
+
+class Hoard:
+    """A job's handler that keeps what it should not."""
+
+    def __init__(self):
+        self.kept = []
+
+    def __call__(self, megabytes):
+        self.kept.append(np.ones(megabytes * 2**17))
+        return os.getpid()
+
+
+def test_a_worker_that_has_grown_is_replaced_between_jobs():
+    def processes(**bound):
+        with WorkerPool(1, Hoard, **bound) as pool:
+            for job in range(4):
+                pool.submit(job, 120)
+            return len({pool.collect()[1] for _ in range(4)})
+
+    assert processes() == 1
+    assert processes(memory_mb=300) == 2
+
+
+def test_a_rollout_does_not_depend_on_replaced_workers():
+    usual = run_episodes(specs(), Wander, assets="builtin", render=False)
+    replaced = run_episodes(specs(), Wander, assets="builtin", render=False, worker_memory_mb=1)
+    assert outcomes(usual) == outcomes(replaced)
 
 
 def test_a_failing_policy_and_a_wrong_name_are_reported():
