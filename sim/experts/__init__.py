@@ -24,7 +24,9 @@ _ROUNDS = 2
 
 def disturb(arm: Arm) -> Skill:
     """Bring the arm close above what it is to pick and close the empty hand: a start to recover from."""
-    name = arm.env.problem.parsed_problem["goal_state"][0][1]
+    problem = arm.env.problem
+    name = problem.parsed_problem["goal_state"][0][1]
+    name = getattr(problem.object_sites_dict.get(name), "parent_name", name)  # of a drawer
     low, high = arm.bounds(name)
     aside = arm.rng.uniform(-0.07, 0.07, 2)
     target = np.append((low + high)[:2] / 2 + aside, high[2] + arm.rng.uniform(0.03, 0.12))
