@@ -6,7 +6,7 @@ Sizes are those of the bodies in `collision`; a part's mesh is in the frame of t
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hilam_sim.assets.paint import Colour, plaster, wood
+from hilam_sim.assets.paint import plaster, wood
 from hilam_sim.assets.shapes import Mesh, merge, slab
 from hilam_sim.assets.sheet import Point, bar, block, disc, plain, ring, sheet
 from PIL import Image
@@ -22,17 +22,22 @@ class Fixture:
 
 
 _METAL, _DARK, _GLOSS, _LIGHT, _DISPLAY = (plain(number) for number in range(5))
+_EDGE, _INSIDE = _GLOSS, _LIGHT  # of drawers
 
 
 def _drawer(z: float, handle_z: float) -> Mesh:
-    """A drawer that opens towards -y, with a bar handle; `z` is the height of its middle."""
+    """A drawer that opens towards -y, with a bar handle; `z` is the height of its middle.
+
+    Its front has an edge and its bottom a colour of their own, to tell drawers and whether they are open.
+    """
     bottom, top = z - 0.0322, z + 0.0318
     return merge(
-        block((-0.106, -0.0779, z - 0.0335), (0.1127, -0.065, z + 0.0335)),
+        block((-0.106, -0.0776, z - 0.0335), (0.1127, -0.065, z + 0.0335), _EDGE),
+        block((-0.102, -0.0779, z - 0.0295), (0.1087, -0.077, z + 0.0295)),
         block((-0.1043, -0.0655, bottom), (-0.0995, 0.0943, top)),
         block((0.1065, -0.0655, bottom), (0.1113, 0.0943, top)),
         block((-0.1, 0.0872, bottom), (0.107, 0.0943, top)),
-        block((-0.1, -0.0655, bottom), (0.107, 0.088, bottom + 0.0075)),
+        block((-0.1, -0.0655, bottom), (0.107, 0.088, bottom + 0.0075), _INSIDE),
         bar(0.0444, 0.0078, "x", _METAL).moved(-0.0028, -0.1016, handle_z),
         *(bar(0.0095, 0.0053, "y", _METAL).moved(x, -0.087, handle_z) for x in (-0.0356, 0.0292)),
     )
@@ -46,7 +51,10 @@ def cabinet() -> dict[str, Mesh]:
         block((-0.107, 0.107, 0.005), (0.1138, 0.1117, 0.221)),
         block((-0.107, -0.0776, 0.005), (0.1138, 0.107, 0.0095)),
         block((-0.1247, -0.079, 0.219), (0.1318, 0.1117, 0.2228)),
-        *(block((-0.107, -0.0755, z - 0.0018), (0.1138, 0.107, z + 0.0015), _DARK) for z in (0.0793, 0.149)),
+        *(
+            block((-0.107, -0.0776, low), (0.1138, 0.107, high), _DARK)
+            for low, high in ((0.0786, 0.0803), (0.1473, 0.1499))
+        ),
     ]
     return {
         "base": merge(*base),
@@ -108,8 +116,14 @@ def microwave() -> dict[str, Mesh]:
     return {"object": merge(*case), "microdoorroot": merge(*door)}
 
 
-def _paint_cabinet(colour: Colour, seed: int, contrast: float) -> Image.Image:
-    return sheet(wood(colour, seed, contrast).rotate(90), (128, 128, 130), (22, 20, 19))
+def _paint_white_cabinet() -> Image.Image:
+    front = wood((212, 211, 211), seed=31, contrast=3).rotate(90)
+    return sheet(front, (128, 128, 130), (22, 20, 19), (150, 150, 152), (132, 131, 131))
+
+
+def _paint_wooden_cabinet() -> Image.Image:
+    front = wood((58, 48, 41), seed=32, contrast=8).rotate(90)
+    return sheet(front, (128, 128, 130), (22, 20, 19), (112, 92, 74), (116, 85, 59))
 
 
 def _paint_stove() -> Image.Image:
@@ -128,6 +142,6 @@ FIXTURES: dict[str, Fixture] = {
     "microwave": Fixture(
         microwave(), _paint_microwave, {"microdoorroot": ((0.1294, -0.0125, 0), (0.087, 0.003, 0.0613))}
     ),
-    "white_cabinet": Fixture(cabinet(), lambda: _paint_cabinet((212, 211, 211), 31, 3)),
-    "wooden_cabinet": Fixture(cabinet(), lambda: _paint_cabinet((58, 48, 41), 32, 8)),
+    "white_cabinet": Fixture(cabinet(), _paint_white_cabinet),
+    "wooden_cabinet": Fixture(cabinet(), _paint_wooden_cabinet),
 }

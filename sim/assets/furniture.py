@@ -6,8 +6,8 @@ The cameras see the room from above the table and to the rear, hence mostly what
 import numpy as np
 from hilam_sim.assets.objects import Look
 from hilam_sim.assets.paint import plaster, wood
-from hilam_sim.assets.shapes import Mesh, board, merge, rounded_square, slab
-from hilam_sim.assets.sheet import bar, block, disc, plain, sheet
+from hilam_sim.assets.shapes import Mesh, board, loft, merge, rounded_square, slab
+from hilam_sim.assets.sheet import SURFACE, Patch, bar, block, disc, plain, sheet
 from PIL import Image
 
 _A, _B, _C, _D, _E, _F, _G, _H = (plain(number) for number in range(8))
@@ -58,30 +58,32 @@ def kitchen() -> Mesh:
 
 
 def living_room() -> Mesh:
-    """A wall unit in cream and brick red with a television, and a picture."""
-    red, black, screen, frame, blue, sand = _A, _B, _C, _D, _E, _F
+    """A sofa with round arms, loose cushions and two pillows, and a picture above it."""
+    foot, red, frame, blue, sand = _A, _B, _C, _D, _E
     parts = [
-        block((-1.9, -1.12, 0), (-1.55, 1.12, 0.06), black),
-        block((-1.91, -1.12, 0.06), (-1.52, 1.12, 0.46)),
-        block((-1.91, -1.12, 0.46), (-1.49, 1.12, 0.49), black),
-        block((-1.8, -0.2, 0.49), (-1.6, 0.2, 0.51), black),
-        block((-1.74, -0.52, 0.54), (-1.7, 0.52, 1.14), black),
-        block((-1.705, -0.49, 0.57), (-1.695, 0.49, 1.11), screen),
-        block((-1.95, 0.15, 0.96), (-1.93, 1.01, 1.96), frame),
-        block((-1.94, 0.2, 1.01), (-1.925, 0.96, 1.45), blue),
-        block((-1.94, 0.2, 1.45), (-1.925, 0.96, 1.91), sand),
+        block((-1.92, -0.7, 0), (-1.3, 0.7, 0.08), foot),
+        block((-1.95, -0.72, 0.08), (-1.27, 0.72, 0.26)),
+        block((-1.97, -0.72, 0.26), (-1.72, 0.72, 0.86)),
+        block((-1.98, -0.43, 1.12), (-1.96, 0.43, 1.82), frame),
+        block((-1.97, -0.38, 1.17), (-1.955, 0.38, 1.5), blue),
+        block((-1.97, -0.38, 1.5), (-1.955, 0.38, 1.77), sand),
     ]
     for side in (-1, 1):
-        low, high = sorted((side * 0.74, side * 1.12))
-        parts.append(block((-1.91, low, 0.49), (-1.6, high, 1.26)))
-        parts.append(block((-1.61, low + 0.04, 0.56), (-1.595, high - 0.04, 0.86), red))
-        parts.append(block((-1.61, low + 0.04, 0.92), (-1.595, high - 0.04, 1.2), black))
-        low, high = sorted((side * 0.06, side * 0.52))
-        parts.append(block((-1.53, low, 0.1), (-1.51, high, 0.42), red))
-        parts.append(bar(0.08, 0.008, "y", black).moved(-1.5, side * 0.3, 0.36))
-        low, high = sorted((side * 0.58, side * 1.08))
-        parts.append(block((-1.53, low, 0.1), (-1.51, high, 0.42), screen))
+        low, high = sorted((side * 0.56, side * 0.74))
+        parts.append(block((-1.95, low, 0.08), (-1.24, high, 0.48)))
+        parts.append(bar(0.365, 0.115, "x", SURFACE).moved(-1.595, side * 0.65, 0.48))
+        parts.append(_cushion(0.09, 0.28, 0.36).turned("y", 90).moved(-1.56, side * 0.28, 0.33))
+        parts.append(_cushion(0.1, 0.28, 0.26).moved(-1.65, side * 0.28, 0.66))
+        pillow = _cushion(0.065, 0.13, 0.13, red).turned("y", -15).turned("x", 12 * side)
+        parts.append(pillow.moved(-1.47, side * 0.41, 0.54))
     return merge(*parts)
+
+
+def _cushion(half_x: float, half_y: float, half_z: float, patch: Patch = SURFACE) -> Mesh:
+    """A stuffed square, upright: its edges and corners round."""
+    outline = [(-1, 0), (-1, 0.84), (-0.6, 0.97), (0, 1), (0.6, 0.97), (1, 0.84), (1, 0)]
+    rows = [(x * half_x, width * half_z, width * half_y, (x + 1) / 2) for x, width in outline]
+    return loft(rows, rounded_square(20, power=5)).turned("y", 90).patched(*patch)
 
 
 def study() -> Mesh:
@@ -122,10 +124,8 @@ def _paint_kitchen() -> Image.Image:
 
 
 def _paint_living_room() -> Image.Image:
-    cream = plaster((226, 219, 208), seed=42, roughness=2)
-    return sheet(
-        cream, (168, 78, 50), (20, 20, 21), (48, 48, 52), (90, 60, 40), (70, 100, 130), (210, 190, 150)
-    )
+    fabric = plaster((112, 102, 92), seed=42, roughness=3)
+    return sheet(fabric, (20, 20, 21), (150, 68, 44), (90, 60, 40), (70, 100, 130), (210, 190, 150))
 
 
 def _paint_study() -> Image.Image:

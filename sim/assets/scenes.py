@@ -96,7 +96,7 @@ def study_scene() -> ET.Element:
 
 
 def living_room_scene() -> ET.Element:
-    """A low table before a wall unit."""
+    """A low table before a sofa."""
     root = _room(floor_has_body=True)
     root[1].append(parse_rows(_LOW_TABLE.splitlines()))
     _furnish(root, "low_table", "living_room")

@@ -5,6 +5,7 @@ from functools import partial
 from hilam_sim.assets.objects.look import Look
 from hilam_sim.assets.paint import Colour, Painter, wood
 from hilam_sim.assets.shapes import Mesh, board, box, merge, slab
+from hilam_sim.assets.sheet import block, disc, plain, sheet
 from PIL import Image
 
 
@@ -59,17 +60,20 @@ _TRAY_SLATS = ((0.0534, 0.02), (-0.0055, 0.0255), (-0.0642, 0.02))
 
 
 def wine_rack() -> Mesh:
-    """Two sloping shelves with a lip at their lower ends, on a slanted post and an arched foot.
+    """Two sloping shelves with dark holes for bottles and a lip below, on a slanted post and an arched foot.
 
-    Texture: shelves above v = 0.4, the rest below.
+    Texture: shelves above v = 0.42, the rest below 0.36, holes in between.
     """
 
     def dark(mesh: Mesh) -> Mesh:
         return mesh.patched(0, 0.02, 1, 0.36)
 
+    shelf = [box(0.135, 0.0789, 0.0045).patched(0, 0.43, 1, 0.99)]
+    for x in (-0.088, 0, 0.088):
+        shelf += [disc(0.031, -0.005, 0.005, (0.4, 0.38, 0.6, 0.4), 12).moved(x, y) for y in (-0.038, 0.038)]
     parts = []
     for y, z in ((-0.0061, 0.2512), (-0.0413, 0.127)):
-        parts.append(box(0.135, 0.0789, 0.0045).turned("x", 31.6).patched(0, 0.41, 1, 0.99).moved(0, y, z))
+        parts.append(merge(*shelf).turned("x", 31.6).moved(0, y, z))
         parts.append(dark(box(0.135, 0.001, 0.009)).turned("x", 31.6).moved(0, y - 0.068, z - 0.03))
     parts.append(dark(box(0.009, 0.0085, 0.164)).turned("x", -16).moved(0, 0.0075, 0.1635))
     for sign in (-1, 1):
@@ -79,12 +83,29 @@ def wine_rack() -> Mesh:
 
 
 def two_layer_shelf() -> Mesh:
-    """Two sides, a back towards +y, a board in the middle and one on top."""
-    sides = [board(0.0954, 0.0071, 0.1038).turned("z", 90).moved(x, 0.0162, 0.104) for x in (-0.1534, 0.1628)]
-    back = board(0.152, 0.0023, 0.1038).moved(0.005, 0.1094, 0.104)
-    middle = board(0.1529, 0.0012, 0.0896).turned("x", 90).moved(0.0052, 0.0187, 0.0696)
-    top = board(0.1753, 0.0025, 0.0954).turned("x", 90).moved(0.005, 0.0163, 0.2068)
-    return merge(*sides, back, middle, top)
+    """Two sides, a back towards +y, a board in the middle and one on top.
+
+    Dark outside with light edges, light inside, and its back shows where the middle board is: else it looks
+    like a solid block from most sides.
+    """
+    edge, lining = plain(0), plain(1)
+    parts = [
+        block((-0.1703, -0.0791, 0.2043), (0.1803, 0.1117, 0.2081), edge),
+        block((-0.1623, -0.0711, 0.208), (0.1723, 0.1037, 0.2093)),
+        block((-0.1464, -0.0711, 0.0684), (0.1558, 0.1073, 0.0708), lining),
+        block((-0.1603, 0.1071, 0.0002), (0.1693, 0.1105, 0.2043), edge),
+        block((-0.1463, 0.1068, 0.0002), (0.1557, 0.1072, 0.2043), lining),
+    ]
+    for low, high in ((0.008, 0.0656), (0.0736, 0.1963)):
+        parts.append(block((-0.1523, 0.11, low), (0.1613, 0.1117, high)))
+    for x, outwards in ((-0.1534, -1), (0.1628, 1)):
+        outer, inner = x + outwards * 0.0071, x - outwards * 0.0071
+        parts.append(block((x - 0.0065, -0.0791, 0.0002), (x + 0.0065, 0.1105, 0.2043), edge))
+        low, high = sorted((outer, x))
+        parts.append(block((low, -0.0711, 0.008), (high, 0.1037, 0.1963)))
+        low, high = sorted((inner, x))
+        parts.append(block((low, -0.0751, 0.0003), (high, 0.107, 0.2042), lining))
+    return merge(*parts)
 
 
 def _paint_book(cover: Colour, ink: Colour, title: str) -> Image.Image:
@@ -101,14 +122,15 @@ def _paint_book(cover: Colour, ink: Colour, title: str) -> Image.Image:
 
 
 def _paint_wine_rack() -> Image.Image:
-    picture = wood((92, 40, 24), seed=5)
+    painter = Painter((30, 17, 12))
     light = wood((206, 172, 124), seed=6, contrast=6).rotate(90)
-    picture.paste(light.crop((0, 0, 256, 154)), (0, 0))
-    painter = Painter((0, 0, 0))
-    painter.image.paste(picture)
-    for k in range(9):
-        painter.rectangle((k + 0.4) / 9, 0.55, (k + 0.62) / 9, 1, (118, 84, 48))
+    painter.image.paste(light.crop((0, 0, 256, 148)), (0, 0))
+    painter.image.paste(wood((92, 40, 24), seed=5).crop((0, 0, 256, 92)), (0, 164))
     return painter.image
+
+
+def _paint_shelf() -> Image.Image:
+    return sheet(wood((54, 43, 36), seed=3), (128, 98, 70), (148, 114, 80))
 
 
 FURNISHINGS: dict[str, Look] = {
@@ -123,7 +145,5 @@ FURNISHINGS: dict[str, Look] = {
     "desk_caddy": Look(desk_caddy(), partial(wood, (84, 54, 33), seed=1, edge=(150, 108, 70))),
     "wooden_tray": Look(wooden_tray(), partial(wood, (196, 148, 92), seed=2)),
     "wine_rack": Look(wine_rack(), _paint_wine_rack),
-    "wooden_two_layer_shelf": Look(
-        two_layer_shelf(), partial(wood, (96, 66, 45), seed=3, edge=(140, 102, 70))
-    ),
+    "wooden_two_layer_shelf": Look(two_layer_shelf(), _paint_shelf),
 }

@@ -78,6 +78,18 @@ def paint_bottle(
     return painter.image
 
 
+def paint_new_salad_dressing() -> Image.Image:
+    """The other dressing's bottle with a lettuce leaf in place of the word."""
+    painter = Painter(_WHITE)
+    painter.image.paste(GROCERIES["salad_dressing"].paint())
+    for u in (0.25, 0.75):
+        painter.rectangle(u - 0.24, 0.12, u + 0.24, 0.58, (246, 246, 236))
+        for v, radius in ((0.28, 0.13), (0.36, 0.15), (0.45, 0.08), (0.52, 0.03)):
+            painter.disc(u, v, radius, (52, 158, 44))
+        painter.rectangle(u - 0.02, 0.13, u + 0.02, 0.44, (226, 244, 178))
+    return painter.image
+
+
 def paint_milk() -> Image.Image:
     painter = Painter((245, 246, 250))
     painter.band(0, 0.16, (50, 140, 75))
@@ -205,4 +217,4 @@ GROCERIES: dict[str, Look] = {
     "cookies": Look(box(0.0418, 0.0307, 0.01).turned("z", 90), paint_cookies),
     "basket": Look(open_basket(), weave),
 }  # fmt: skip
-GROCERIES["new_salad_dressing"] = GROCERIES["salad_dressing"]
+GROCERIES["new_salad_dressing"] = Look(GROCERIES["salad_dressing"].mesh, paint_new_salad_dressing)

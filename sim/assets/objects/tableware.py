@@ -1,16 +1,17 @@
 """Tableware: bowls, the plate, the ramekin and mugs.
 
-Their textures show the outside below v = 0.45, the inside up to 0.9, and the handle above.
+Their textures show the outside below v = 0.45, the inside up to 0.9, handle or ribs above.
 """
 
 import numpy as np
 from hilam_sim.assets.objects.look import Look
 from hilam_sim.assets.paint import Colour, Painter
-from hilam_sim.assets.shapes import Floats, Mesh, circle, loft, merge, tube
+from hilam_sim.assets.shapes import Floats, Mesh, box, circle, loft, merge, tube
 from PIL import Image
 
 Profile = list[tuple[float, float]]
 _RIM, _INSIDE_TO = 0.45, 0.9
+_HANDLE = (0, 0.92, 1, 0.98)  # where handles and ribs are in the texture
 
 
 def vessel(outside: Profile, inside: Profile, section: Floats | None = None) -> Mesh:
@@ -29,10 +30,20 @@ def vessel(outside: Profile, inside: Profile, section: Floats | None = None) -> 
 def mug(outside: Profile, inside: Profile, centre: tuple[float, float], handle: list, side: int) -> Mesh:
     """A vessel at `centre` (x, y) with a handle, a tube, towards +x or -x (`side`)."""
     x, y = centre
-    grip = tube(handle).patched(0, 0.92, 1, 0.98)
+    grip = tube(handle).patched(*_HANDLE)
     if side < 0:
         grip = grip.turned("z", 180)
     return merge(vessel(outside, inside), grip).moved(x, y)
+
+
+def ribbed_ramekin() -> Mesh:
+    """A vessel with thick walls and upright ribs, textured like a handle."""
+    outside = [(0, 0), (0.0375, 0), (0.039, 0.0025), (0.0418, 0.033), (0.0418, 0.033), (0.0436, 0.0355),
+               (0.0443, 0.04)]  # fmt: skip
+    inside = [(0.043, 0.0433), (0.0405, 0.0425), (0.0392, 0.0385), (0.0355, 0.033), (0.0345, 0.0095),
+              (0.0325, 0.0072), (0, 0.007)]  # fmt: skip
+    rib = box(0.0012, 0.0042, 0.0145).patched(*_HANDLE).turned("y", 5.2).moved(0.0407, 0, 0.0175)
+    return merge(vessel(outside, inside), *(rib.turned("z", 36 * k) for k in range(10)))
 
 
 def paint_vessel(outside: Colour, inside: Colour, rim: Colour, handle: Colour | None = None) -> Painter:
@@ -68,10 +79,7 @@ def _paint_plate() -> Image.Image:
 
 
 def _paint_ramekin() -> Image.Image:
-    painter = paint_vessel((226, 222, 212), (246, 243, 235), (250, 248, 242))
-    for k in range(16):
-        painter.rectangle(k / 16, 0.17, (k + 0.45) / 16, 0.345, (150, 144, 132))
-    return painter.image
+    return paint_vessel((226, 222, 212), (246, 243, 235), (250, 248, 242), (118, 112, 102)).image
 
 
 def _paint_two_tone_mug() -> Image.Image:
@@ -106,15 +114,7 @@ TABLEWARE: dict[str, Look] = {
         ),
         _paint_plate,
     ),
-    "glazed_rim_porcelain_ramekin": Look(
-        vessel(
-            [(0, 0), (0.0375, 0), (0.039, 0.0025), (0.0418, 0.033), (0.0418, 0.033), (0.0436, 0.0355),
-             (0.0443, 0.04)],
-            [(0.043, 0.0433), (0.0405, 0.0425), (0.0392, 0.0385), (0.0355, 0.033), (0.0345, 0.0095),
-             (0.0325, 0.0072), (0, 0.007)],
-        ),
-        _paint_ramekin,
-    ),
+    "glazed_rim_porcelain_ramekin": Look(ribbed_ramekin(), _paint_ramekin),
     "porcelain_mug": Look(
         mug(
             [(0, 0), (0.026, 0), (0.0335, 0.008), (0.041, 0.027), (0.0455, 0.05), (0.0475, 0.075),
