@@ -24,13 +24,13 @@ from hilam_sim.geometry import bodies_below, footprint, geom_points, object_poin
 
 PLACEMENTS = ("stored", "fresh", "scattered")
 
-# World x and y ranges [m], in reach and in view: 34 x 40 cm beside the basket, 32 x 52 cm on tables.
+# World x and y ranges [m], in view and in easy reach: 34 x 40 cm beside the basket, 30 x 52 cm on tables.
 _REGIONS = {
     "libero_floor_manipulation": ((-0.19, 0.15), (-0.29, 0.11)),
-    "libero_tabletop_manipulation": ((-0.22, 0.10), (-0.26, 0.26)),
-    "libero_kitchen_tabletop_manipulation": ((-0.22, 0.10), (-0.26, 0.26)),
-    "libero_living_room_tabletop_manipulation": ((-0.19, 0.13), (-0.26, 0.26)),
-    "libero_study_tabletop_manipulation": ((-0.32, 0.00), (-0.26, 0.26)),
+    "libero_tabletop_manipulation": ((-0.24, 0.06), (-0.26, 0.26)),
+    "libero_kitchen_tabletop_manipulation": ((-0.24, 0.06), (-0.26, 0.26)),
+    "libero_living_room_tabletop_manipulation": ((-0.17, 0.13), (-0.26, 0.26)),
+    "libero_study_tabletop_manipulation": ((-0.33, -0.03), (-0.26, 0.26)),
 }
 # Objects of these scenes start a little inside the table, and tall ones topple when it pushes them out.
 _LIFT_M = {"libero_living_room_tabletop_manipulation": 0.03}
@@ -240,6 +240,7 @@ class _Scene:
             self.obstacles[name] = _boxes(problem, name)
         self.screens = [object_points(problem, name) for name in problem.fixtures_dict]
         self.landmarks, self.told_apart = _landmarks(problem), _told_apart(problem)
+        self.between = {name: ends for name, ends in _neighbours(problem).items() if len(ends) == 2}
 
     def _shape(self, name: str) -> np.ndarray:
         """Boxes of an object with its riders, relative to it."""
@@ -279,6 +280,8 @@ class _Scene:
         moved = {}
         for name in group.members:
             moved[name] = place + turned @ (self.start[name] - self.start[leader])
+            if name in self.between:
+                moved[name] = np.mean([moved.get(end, self.start[end]) for end in self.between[name]], axis=0)
             for rider in self.riders[name]:
                 moved[rider] = moved[name] + (self.start[rider] - self.start[name])
         return moved
