@@ -8,6 +8,7 @@ from hilam_sim.experts import articulation
 from hilam_sim.experts.arm import Arm, Pose
 from hilam_sim.experts.grasping import choose_grasp, pick
 from hilam_sim.experts.placing import Goal, in_hand, place, plan_placement, put_back
+from hilam_sim.experts.pushing import is_flat, push
 from hilam_sim.experts.skills import Skill, settle
 
 _ATTEMPTS = 5
@@ -41,7 +42,15 @@ def put_in(arm: Arm, name: str, region: str) -> Skill:
 
 
 def put_on(arm: Arm, name: str, target: str) -> Skill:
-    """On(object, region or object)."""
+    """On(object, region or object); flat things are pushed along a table."""
+    region = arm.env.problem.object_sites_dict.get(target)
+    on_table = region is not None and region.parent_name is None
+    if on_table and is_flat(arm, name):
+        for _ in range(_ATTEMPTS):
+            if not arm.holds("on", name, target):
+                yield from push(arm, Goal("on", name, target))
+                yield from settle(arm, name)
+        return
     yield from bring(arm, Goal("on", name, target))
 
 
