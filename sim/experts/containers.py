@@ -60,9 +60,9 @@ def put_through_door(arm: Arm, name: str, region: str) -> Skill:
     lift = floor[2] + 0.015 - low[2]
     aside = floor - 0.012 * inwards - (low + high) / 2
     inside = Pose(arm.position, grasp.rotation).moved(np.array([aside[0], aside[1], lift]))
-    yield from move(arm, inside.moved(-0.14 * inwards + (0, 0, 0.01)), "carry", tolerance_m=0.02)
+    yield from move(arm, inside.moved(-0.14 * inwards + 0.01 * _UP), "carry", tolerance_m=0.02)
     yield from move(arm, inside, "place", speed=0.6, tolerance_m=0.01, steps=35)
-    yield from move(arm, inside.moved((0, 0, -0.015)), "place", speed=0.5, tolerance_m=0.005, steps=10)
+    yield from move(arm, inside.moved(-0.015 * _UP), "place", speed=0.5, tolerance_m=0.005, steps=10)
     yield from release(arm, arm.pose)
     yield from move(arm, arm.pose.moved(-0.15 * inwards), "retreat", tolerance_m=0.02)
 
