@@ -19,6 +19,7 @@ VISUAL_GROUP = 1
 
 _MARGIN_M = 1e-3
 _MARGIN_PX = 1 / 128  # rasterisers snap vertices to 1/256 of a pixel
+_DRIFT_PX = 1 / 64  # how far a mesh may move in the picture before its triangles are looked at again
 _NEAR_M = 0.02
 
 
@@ -30,6 +31,16 @@ class _View:
     axes: np.ndarray
     window: np.ndarray
     mirrored: bool = False
+
+
+@dataclass
+class _Covering:
+    """Triangles of a geom that may show in a camera's views in these poses; `lasting`: or about them."""
+
+    poses: np.ndarray
+    windows: np.ndarray
+    mask: np.ndarray
+    lasting: bool
 
 
 class Culler:
@@ -54,7 +65,9 @@ class Culler:
         self._mesh_geoms = np.flatnonzero(meshes)
         self._points = np.empty((3, max(model.mesh_vertnum, default=0)), dtype=np.float32)
         self._faces = [model.mesh_face.copy(), model.mesh_facenormal.copy(), model.mesh_facetexcoord.copy()]
-        self._shapes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._shapes: dict[int, tuple[np.ndarray, np.ndarray, float]] = {}
+        self._coverings: dict[tuple[int, int], _Covering] = {}
+        self._uploaded: dict[tuple[int, int], np.ndarray] = {}
 
     def views(self, data: mujoco.MjData, camera: int) -> tuple[list[_View], np.ndarray]:
         """The camera's views of the scene, and the geoms that may show in them, bool [ngeom]."""
@@ -106,39 +119,65 @@ class Culler:
     ) -> None:
         """Upload the meshes of the geoms seen without the triangles that leave no trace.
 
-        Geoms without any are taken out of `seen`. The model is left as it was.
+        Geoms without any other are taken out of `seen`. The model is left as it was.
+
+        Args:
+            context: The camera's own: a mesh that has hardly moved in its picture is not uploaded again.
         """
-        model = self._model
-        focal = self._size / 2 / self._slope(camera)
         masks: dict[int, np.ndarray] = {}
         for geom in self._mesh_geoms[seen[self._mesh_geoms]]:
-            mesh = model.geom_dataid[geom]
-            vertices, faces = self._shape(mesh)
-            mask = np.zeros(len(faces), dtype=np.bool_)
-            frame = data.geom_xmat[geom].reshape(3, 3)
-            for view in views:
-                _mark_covering(
-                    vertices,
-                    faces,
-                    (view.axes @ frame).astype(np.float32),
-                    (view.axes @ (data.geom_xpos[geom] - view.eye)).astype(np.float32),
-                    np.float32(focal),
-                    np.float32(self._size / 2),
-                    view.window.astype(np.float32),
-                    view.mirrored,
-                    self._samples,
-                    self._points,
-                    mask,
-                )
+            mask = self._covering(data, camera, views, geom)
+            mesh = self._model.geom_dataid[geom]
             if not mask.any():
                 seen[geom] = False
+            elif mesh in masks:
+                masks[mesh] = masks[mesh] | mask
             else:
-                masks[mesh] = masks[mesh] | mask if mesh in masks else mask
+                masks[mesh] = mask
         for mesh, mask in masks.items():
-            self._upload(mesh, np.flatnonzero(mask), context)
+            before = self._uploaded.get((camera, mesh))
+            if before is None or (before is not mask and not np.array_equal(before, mask)):
+                self._upload(mesh, np.flatnonzero(mask), context)
+                self._uploaded[camera, mesh] = mask
 
-    def _shape(self, mesh: int) -> tuple[np.ndarray, np.ndarray]:
-        """A mesh's vertices, float32 [V, 3], coinciding ones merged, and faces, int [F, 3]."""
+    def _covering(self, data: mujoco.MjData, camera: int, views: list[_View], geom: int) -> np.ndarray:
+        """Triangles of a mesh geom that may cover a sample in one of the views, bool [F]."""
+        frame = np.column_stack([data.geom_xmat[geom].reshape(3, 3), data.geom_xpos[geom]])
+        poses = np.array([view.axes @ (frame - np.outer(view.eye, (0, 0, 0, 1))) for view in views])
+        windows = np.array([view.window for view in views])
+        vertices, faces, radius = self._shape(self._model.geom_dataid[geom])
+        focal = self._size / 2 / self._slope(camera)
+        known = self._coverings.get((camera, geom))
+        still = False
+        if known is not None and len(known.poses) == len(poses):
+            moved = np.abs(poses - known.poses).sum(axis=(1, 2)) * max(radius, 1.0)
+            nearest = np.maximum(-known.poses[:, 2, 3] - radius, _NEAR_M)
+            still = bool((4 * focal * moved < _DRIFT_PX * nearest).all())
+            still &= bool(np.abs(windows - known.windows).max() < 0.5)
+            if still and known.lasting:
+                return known.mask
+        mask = np.zeros(len(faces), dtype=np.bool_)
+        margin = np.float32(_MARGIN_PX + _DRIFT_PX if still else _MARGIN_PX)
+        for view, pose in zip(views, poses.astype(np.float32), strict=True):
+            _mark_covering(
+                vertices,
+                faces,
+                np.ascontiguousarray(pose[:, :3]),
+                np.ascontiguousarray(pose[:, 3]),
+                np.float32(focal),
+                np.float32(self._size / 2),
+                view.window.astype(np.float32),
+                view.mirrored,
+                margin,
+                self._samples,
+                self._points,
+                mask,
+            )
+        self._coverings[camera, geom] = _Covering(poses, windows, mask, still)
+        return mask
+
+    def _shape(self, mesh: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """A mesh's vertices, float32 [V, 3], coinciding ones merged, faces, int [F, 3], and radius."""
         if mesh not in self._shapes:
             model = self._model
             vertex, face = model.mesh_vertadr[mesh], model.mesh_faceadr[mesh]
@@ -146,7 +185,8 @@ class Culler:
             rows = np.ascontiguousarray(vertices).view("V12").ravel()
             _, first, place = np.unique(rows, return_index=True, return_inverse=True)
             faces = self._faces[0][face : face + model.mesh_facenum[mesh]]
-            self._shapes[mesh] = vertices[first], place.astype(np.int32)[faces]
+            radius = float(np.linalg.norm(vertices, axis=1).max())
+            self._shapes[mesh] = vertices[first], place.astype(np.int32)[faces], radius
         return self._shapes[mesh]
 
     def _upload(self, mesh: int, faces: np.ndarray, context: mujoco.MjrContext) -> None:
@@ -166,10 +206,12 @@ class Culler:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _mark_covering(vertices, faces, rotation, offset, focal, half, window, mirrored, samples, points, mask):  # type: ignore[no-untyped-def]
+def _mark_covering(
+    vertices, faces, rotation, offset, focal, half, window, mirrored, margin, samples, points, mask
+):  # type: ignore[no-untyped-def]
     """Set `mask` [F] where a triangle may cover a sample; leave it where it certainly covers none."""
-    margin = np.float32(_MARGIN_PX)
     xs, ys, depths = points[0], points[1], points[2]
+    facing = np.float32(-1 if mirrored else 1)
     for i in range(len(vertices)):
         a, b, c = vertices[i, 0], vertices[i, 1], vertices[i, 2]
         depth = -(rotation[2, 0] * a + rotation[2, 1] * b + rotation[2, 2] * c + offset[2])
@@ -180,20 +222,36 @@ def _mark_covering(vertices, faces, rotation, offset, focal, half, window, mirro
     for i in range(len(faces)):
         p, q, r = faces[i, 0], faces[i, 1], faces[i, 2]
         if min(depths[p], depths[q], depths[r]) < _NEAR_M:
-            mask[i] |= max(depths[p], depths[q], depths[r]) > 0
+            mask[i] |= max(depths[p], depths[q], depths[r]) > -_MARGIN_M
             continue
         left, right = min(xs[p], xs[q], xs[r]), max(xs[p], xs[q], xs[r])
         low, high = min(ys[p], ys[q], ys[r]), max(ys[p], ys[q], ys[r])
-        area = (xs[q] - xs[p]) * (ys[r] - ys[p]) - (ys[q] - ys[p]) * (xs[r] - xs[p])
-        if mirrored:
-            area = -area
+        area = facing * ((xs[q] - xs[p]) * (ys[r] - ys[p]) - (ys[q] - ys[p]) * (xs[r] - xs[p]))
         if area < -margin * (right - left + high - low + margin):
             continue  # faces away, whatever the rounding
         left, right, low, high = left - margin, right + margin, low - margin, high + margin
         if right < window[0] or high < window[1] or left > window[2] or low > window[3]:
             continue
+        if right - left > 2 or high - low > 2:
+            mask[i] = True
+            continue
         for k in range(len(samples)):
-            x, y = samples[k, 0], samples[k, 1]
-            if np.ceil(left - x) + x <= right and np.ceil(low - y) + y <= high:
-                mask[i] = True
-                break
+            x = np.ceil(left - samples[k, 0]) + samples[k, 0]
+            while x <= right and not mask[i]:
+                y = np.ceil(low - samples[k, 1]) + samples[k, 1]
+                while y <= high and not mask[i]:
+                    inside = (
+                        _inside_edge(xs[p], ys[p], xs[q], ys[q], x, y, facing, margin)
+                        and _inside_edge(xs[q], ys[q], xs[r], ys[r], x, y, facing, margin)
+                        and _inside_edge(xs[r], ys[r], xs[p], ys[p], x, y, facing, margin)
+                    )
+                    mask[i] = inside
+                    y += 1
+                x += 1
+
+
+@numba.njit(cache=True)
+def _inside_edge(ax, ay, bx, by, x, y, facing, margin):  # type: ignore[no-untyped-def]
+    """Whether a point lies on the inner side of the edge a to b, or within a margin of it."""
+    dx, dy = bx - ax, by - ay
+    return facing * (dx * (y - ay) - dy * (x - ax)) >= -margin * (abs(dx) + abs(dy) + margin)

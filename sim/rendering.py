@@ -61,11 +61,10 @@ class Renderer:
         model.vis.global_.offwidth = size
         model.vis.global_.offheight = size
         self._scene = mujoco.MjvScene(model, maxgeom=2000)
-        try:
-            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        except mujoco.FatalError as error:
-            raise SimError(_gl_trouble(select_gl(), error)) from error
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        if not model.light_castshadow.any():
+            model.vis.quality.shadowsize = 0  # a map of 64 MB that nothing would be drawn into
+        self._context = self._new_context()
+        self._contexts: dict[int, mujoco.MjrContext] = {}
         self._options = mujoco.MjvOption()
         self._options.geomgroup[_HIDDEN_GROUP] = 0
         self._options.geomgroup[VISUAL_GROUP] = 1
@@ -86,9 +85,11 @@ class Renderer:
         self._gl.make_current()
         self._camera.fixedcamid = camera_id = self._model.camera(camera).id
         views, seen = self._culler.views(data, camera_id)
+        context = self._context
         # Without multisampling a small triangle is cheap to draw, and a mesh dear to upload.
         if self._multisampled:
-            self._culler.shrink_meshes(data, camera_id, views, seen, self._context)
+            context = self._context_of(camera_id)
+            self._culler.shrink_meshes(data, camera_id, views, seen, context)
         self._model.geom_group[:] = np.where(seen, self._groups, _HIDDEN_GROUP)
         mujoco.mjv_updateScene(
             self._model,
@@ -100,10 +101,25 @@ class Renderer:
             self._scene,
         )
         self._model.geom_group[:] = self._groups
-        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+        mujoco.mjr_render(self._viewport, self._scene, context)
         image = np.empty((self._size, self._size, 3), dtype=np.uint8)
-        mujoco.mjr_readPixels(image, None, self._viewport, self._context)
+        mujoco.mjr_readPixels(image, None, self._viewport, context)
         return np.ascontiguousarray(image[::-1])  # OpenGL's first row is the bottom one
+
+    def _new_context(self) -> mujoco.MjrContext:
+        try:
+            context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        except mujoco.FatalError as error:
+            raise SimError(_gl_trouble(select_gl(), error)) from error
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+        return context
+
+    def _context_of(self, camera: int) -> mujoco.MjrContext:
+        """A camera's own copy of the meshes, shrunk to what it sees; the first takes the one there is."""
+        if camera not in self._contexts:
+            self._contexts[camera] = self._new_context() if self._contexts else self._context
+        return self._contexts[camera]
 
     def _sample_positions(self) -> np.ndarray:
         """Where the pixels of the off-screen buffer are sampled, float64 [n, 2] in [0, 1]."""
@@ -119,6 +135,7 @@ class Renderer:
         _OPEN.discard(self)
         if self._gl is not None:
             self._gl.make_current()
-            self._context.free()
+            for context in {id(c): c for c in (self._context, *self._contexts.values())}.values():
+                context.free()
             self._gl.free()
             self._gl = None

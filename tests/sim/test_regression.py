@@ -1,4 +1,4 @@
-"""What version drift breaks elsewhere: how bright pictures are, where objects come to rest, how an episode ends.
+"""What version drift breaks elsewhere: how bright pictures are, where objects rest, how an episode ends.
 
 MuJoCo 3.3.3 darkened the floors, 3.4.0 moved boxes that rest on boxes and with it LIBERO-Spatial task 5.
 """
