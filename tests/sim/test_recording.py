@@ -139,6 +139,26 @@ def test_a_corrupt_file_is_named(tmp_path):
         recorded_attempts(path)
 
 
+def test_a_torn_episode_is_named_and_nothing_is_lost(seeing_env, episode, tmp_path):
+    parts = [tmp_path / f"episode_{attempt}.hdf5" for attempt in (0, 1)]
+    for attempt, part in enumerate(parts):
+        episode.attempt = attempt
+        write_episode(part, seeing_env, episode)
+    parts[1].write_bytes(parts[1].read_bytes()[:-1000])
+    with pytest.raises(SimError, match=r"cannot read .*episode_1\.hdf5.*move it away"):
+        merge_episodes(tmp_path / "task_demo.hdf5", parts)
+    assert sorted(tmp_path.iterdir()) == parts
+
+
+def test_what_others_recorded_is_not_added_to(seeing_env, episode, tmp_path):
+    path = tmp_path / "task_demo.hdf5"
+    write_episode(path, seeing_env, episode)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_0"].attrs["attempt"]
+    with pytest.raises(SimError, match="demo_0 has no 'attempt': collect_demos.py did not record it"):
+        recorded_attempts(path)
+
+
 @contextmanager
 def _disk_with(size):
     """No file can grow beyond `size` bytes."""
