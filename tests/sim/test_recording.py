@@ -155,7 +155,7 @@ def test_what_others_recorded_is_not_added_to(seeing_env, episode, tmp_path):
     write_episode(path, seeing_env, episode)
     with h5py.File(path, "a") as file:
         del file["data/demo_0"].attrs["attempt"]
-    with pytest.raises(SimError, match="demo_0 has no 'attempt': collect_demos.py did not record it"):
+    with pytest.raises(SimError, match=r"demo_0 has no 'attempt': not by collect_demos\.py"):
         recorded_attempts(path)
 
 
