@@ -295,9 +295,7 @@ def recorded_attempts(path: Path) -> dict[str, int]:
 
 def _attribute(item: h5py.Group, name: str) -> Any:
     if name not in item.attrs:
-        raise SimError(
-            f"{item.file.filename}: {item.name} has no {name!r}: collect_demos.py did not record it"
-        )
+        raise SimError(f"{item.file.filename}: {item.name} has no {name!r}: not by collect_demos.py")
     value = item.attrs[name]
     return value.item() if isinstance(value, np.generic) else value
 
