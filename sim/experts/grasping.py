@@ -114,7 +114,6 @@ def choose_grasp(arm: Arm, goal: Goal, missed: Sequence[Pose] = ()) -> Pose | No
     Where there is none from straight above, the hand is tilted.
     """
     stood = arm.object_pose(goal.name)
-    possible: list[Pose] = []
     for tilts in _TILTS_RAD:
         useless: list[Pose] = []
         for grasp in grasps(arm, goal.name, tilts)[:_CANDIDATES]:
@@ -125,8 +124,7 @@ def choose_grasp(arm: Arm, goal: Goal, missed: Sequence[Pose] = ()) -> Pose | No
             useless.append(grasp)
             if len(useless) == _PLANS:
                 break
-        possible += useless
-    return possible[0] if possible else None
+    return None
 
 
 def _alike(grasp: Pose, others: Sequence[Pose], distance_m: float) -> bool:

@@ -14,8 +14,8 @@ _DROPS_M = (0.003, 0.02, 0.04, 0.07)
 _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
 _CANDIDATES, _PER_SPOT, _SPOTS = 24, 6, 10
 _EDGE_M = 0.025
-_FALLS = 4  # tries until an object is taken not to stay
-_LEANS_RAD = (0.35, 1.2)  # of an object that is laid down
+_FALLS = 6  # tries until an object is taken not to stay
+_LEANS_RAD = {"on": (0.17, 1.2), "in": (0.35, 1.2)}  # against a slope or a wall, and lying
 _SLIPS_M = [np.array(s) for s in ((0.0, 0.0, 0.0), (0.005, 0.005, 0.0), (-0.005, -0.005, 0.0))]
 _SLACK_M = [
     np.array(s) for s in ((0, 0, -0.002), (0.004, 0, 0), (-0.004, 0, 0), (0, 0.004, 0), (0, -0.004, 0))
@@ -105,8 +105,9 @@ def _orientations(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: 
     if goal.predicate == "in":
         turns = [(_turn(angle), 0.0) for angle in _squared(arm, goal)] + [(t, 0.7) for t, _ in turns]
     if lying:
+        leans = _LEANS_RAD[goal.predicate]
         axes = [_turn(angle)[:, 0] for angle in _TURNS_RAD[::2]]
-        falls = [Rotation.from_rotvec(lean * axis).as_matrix() for axis in axes for lean in _LEANS_RAD]
+        falls = [Rotation.from_rotvec(lean * axis).as_matrix() for axis in axes for lean in leans]
         straight = turns[:2] if goal.predicate == "in" else [(np.eye(3), 0.0)]
         turns = [(fall @ turn, 0.0) for fall in falls for turn, _ in straight]
 
@@ -144,13 +145,14 @@ def _candidates(
             low = float((points @ rotation.T)[:, 2].min()) + pose.position[2]
             bottom = min(bottom, low)
             if holds(arm, goal, pose.position):
-                found.append((low, pose))
+                found.append((fitting, low, pose))
                 fitting += 1
             if fitting == _PER_SPOT:
                 break
         if len(found) >= _CANDIDATES:
             break
-    return [(pose, _hand(pose, held)) for low, pose in found if low < bottom + _EDGE_M or not deep]
+    found.sort(key=lambda entry: entry[0])  # other spots before other orientations
+    return [(pose, _hand(pose, held)) for _, low, pose in found if low < bottom + _EDGE_M or not deep]
 
 
 def effort(rotation: np.ndarray) -> float:

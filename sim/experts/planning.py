@@ -17,6 +17,7 @@ _REACHED_M, _REACHED_RAD = 0.004, 0.04
 _LIMIT_MARGIN_RAD = 0.08
 ELBOW, STRETCHED_RAD = 3, -0.47  # beyond, the arm bends the other way and does not come back
 _FALL_STEPS = 400  # of 2 ms
+_WILD = 30.0  # m/s or rad/s: it started inside something
 _TOUCH_M = 0.0015  # contacts less deep than this are no collisions: objects lie in each other's margins
 
 
@@ -105,6 +106,8 @@ class Scratch:
         for step in range(_FALL_STEPS):
             mujoco.mj_step(self.model, data)
             data.qpos[self._robot_qpos], data.qvel[self._robot_dofs] = still, 0.0
+            if np.abs(data.qvel).max() > _WILD:
+                return None
             if step > 120 and np.abs(data.qvel[dof : dof + 6]).max() < 0.02:
                 return Pose(data.xpos[body].copy(), data.xmat[body].reshape(3, 3).copy())
         return None
