@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 _YAW_STEP_RAD = np.pi / 12
 _WIDTHS_M = (0.002, 0.072)
-_PAD_M = np.array([0.008, 0.005])  # half the pads' width and height
+_PAD_M = np.array([0.008, 0.006])  # half the pads' width and height
 _SLIPPERY_M = 0.012  # pads touching faces more uneven than this slip off
 _GAP_M = 0.012  # less apart than this, material counts as one piece
 _DEPTHS_M = (
@@ -51,9 +51,9 @@ def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[P
                 cost = (
                     10.0 * float(np.linalg.norm(position[:2]))
                     + 0.5 * effort(rotation)
-                    + 70.0 * unevenness
+                    + 150.0 * unevenness
                     + 50.0 * max(0.0, width - 0.06)
-                    + arm.rng.uniform(0.0, 0.3)
+                    + arm.rng.uniform(0.0, 0.2)
                 )
                 found.append((cost, Pose(place, rotation)))
     return [_styled(arm, pose) for _, pose in sorted(found, key=lambda item: item[0])]
@@ -78,7 +78,7 @@ def _pieces(points: np.ndarray, reach_m: float) -> Iterator[tuple[np.ndarray, fl
                 unevenness = _unevenness(piece, across)
                 if _WIDTHS_M[0] <= high - low <= _WIDTHS_M[1] and unevenness < _SLIPPERY_M:
                     position = np.array([(low + high) / 2, across, top + depth])
-                    yield position, unevenness + 0.1 * abs(depth - 0.015), high - low
+                    yield position, unevenness + 0.05 * abs(depth - 0.018), high - low
 
 
 def _unevenness(piece: np.ndarray, across: float) -> float:
