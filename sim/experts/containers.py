@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import mujoco
 import numpy as np
 from hilam_sim.experts.arm import CLOSE, Arm, Pose, turned
-from hilam_sim.experts.fixtures import leave
+from hilam_sim.experts.fixtures import Part, leave
 from hilam_sim.experts.grasping import feasible, grasps, pick
 from hilam_sim.experts.skills import Skill, SkillWithOutcome, move, release, settle, travel
 
@@ -60,6 +60,10 @@ def put_through_door(arm: Arm, name: str, region: str) -> Skill:
     lift = floor[2] + 0.015 - low[2]
     aside = floor - 0.012 * inwards - (low + high) / 2
     inside = Pose(arm.position, grasp.rotation).moved(np.array([aside[0], aside[1], lift]))
+    door = Part.before(arm, region)
+    off_door = across * np.sign(across @ (floor - door.anchor)) if door else 0.0 * across
+    past_door = inside.moved(-0.22 * inwards + 0.05 * off_door + 0.01 * _UP)
+    yield from move(arm, past_door, "carry", tolerance_m=0.025)
     yield from move(arm, inside.moved(-0.14 * inwards + 0.01 * _UP), "carry", tolerance_m=0.02)
     yield from move(arm, inside, "place", speed=0.6, tolerance_m=0.01, steps=35)
     yield from move(arm, inside.moved(-0.015 * _UP), "place", speed=0.5, tolerance_m=0.005, steps=10)
