@@ -40,7 +40,7 @@ def object_points(problem: Any, name: str) -> np.ndarray:
     model, data = problem.sim.model._model, problem.sim.data._data
     root = problem.obj_body_id[name]
     points = []
-    for geom in np.flatnonzero(np.isin(model.geom_bodyid, bodies_below(model, root))):
+    for geom in np.flatnonzero(np.isin(model.geom_bodyid, bodies_below(model, root))).tolist():
         if model.geom_contype[geom] or model.geom_conaffinity[geom]:
             rotation = data.geom_xmat[geom].reshape(3, 3)
             points.append(_primitive_points(model, geom) @ rotation.T + data.geom_xpos[geom])
@@ -67,7 +67,7 @@ def filled_points(problem: Any, name: str, spacing_m: float = 0.006) -> np.ndarr
     model, data = problem.sim.model._model, problem.sim.data._data
     body = problem.obj_body_id[name]
     points = []
-    for geom in np.flatnonzero(np.isin(model.geom_bodyid, bodies_below(model, body))):
+    for geom in np.flatnonzero(np.isin(model.geom_bodyid, bodies_below(model, body))).tolist():
         if model.geom_contype[geom]:
             rotation = data.geom_xmat[geom].reshape(3, 3)
             points.append(_filled_points(model, geom, spacing_m) @ rotation.T + data.geom_xpos[geom])
