@@ -66,10 +66,18 @@ def _spots(arm: Arm, goal: Goal) -> tuple[np.ndarray, float, float]:
     steps = np.array([0.0, -0.35, 0.35, -0.7, 0.7])
     lattice = np.array([(x, y) for x in steps for y in steps])
     lattice = lattice[np.argsort(np.linalg.norm(lattice, axis=1), kind="stable")]
+    wanted = [["on", goal.target] == [other[0], other[-1]] for other in problem.parsed_problem["goal_state"]]
+    if sum(wanted) > 1:
+        steps = lattice[::-1] * size[:2]  # leave room for the other
+        return centre[:2] + steps, centre[2] + _above(goal, size), centre[2] - size[2] - 0.012
     own = np.clip(arm.style.release_offset_m / 0.012 * 0.25, -0.5, 0.5)
     offsets = np.concatenate([own[None], lattice]) * size[:2]
-    above = size[2] if goal.predicate == "in" else size[2] + 0.10
-    return centre[:2] + offsets, centre[2] + above, centre[2] - size[2] - 0.012
+    return centre[:2] + offsets, centre[2] + _above(goal, size), centre[2] - size[2] - 0.012
+
+
+def _above(goal: Goal, size: np.ndarray) -> float:
+    """How far above a region's centre an object in it, or on it, may be, m."""
+    return float(size[2] if goal.predicate == "in" else size[2] + 0.10)
 
 
 def _rest(arm: Arm, goal: Goal, start: Pose, lowest_m: float) -> Pose | None:
