@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hilam_sim import LiberoEnv, SimError, experts
 from hilam_sim.experts import PHASES, make_expert
+from hilam_sim.experts.grasping import feasible, grasps
+from hilam_sim.experts.recipes import in_order
 from hilam_sim.recording import record_expert
 
 
@@ -71,6 +73,78 @@ def test_a_goal_without_a_recipe_is_told(env, monkeypatch):
     env.reset()
     with pytest.raises(SimError, match="no recipe for 'in'"):
         make_expert(env, 0)
+
+
+def test_a_disturbed_start_returns_what_is_seen_also_where_the_arm_need_not_move(env, monkeypatch):
+    env.reset(seed=0)
+    monkeypatch.setattr(experts, "move", lambda *args, **kwargs: iter(()))
+    assert "ee_pos" in make_expert(env, 0).disturb()
+
+
+def test_goals_are_done_in_an_order_in_which_none_undoes_another():
+    stack = [["on", "bowl_1", "bowl_2"], ["in", "bowl_2", "tray_1_contain_region"]]
+    assert in_order(stack) == stack[::-1]
+    drawer = [["close", "cabinet_1_top_region"], ["in", "bowl_1", "cabinet_1_top_region"]]
+    assert in_order(drawer) == drawer[::-1]
+    stove = [["on", "pot_1", "stove_1_cook_region"], ["turnon", "stove_1"]]
+    assert in_order(stove) == stove[::-1]
+
+
+def test_grasps_have_the_object_between_the_fingers_and_room_around_the_hand(env):
+    env.reset(seed=0)
+    arm = make_expert(env, 0).arm
+    low, high = arm.bounds("bbq_sauce_1")
+    found = grasps(arm, "bbq_sauce_1")
+    assert len(found) > 20
+    for pose in found:
+        assert (pose.position > low - 0.01).all()
+        assert (pose.position < high + 0.01).all()
+    assert feasible(arm, found[0])
+    assert not feasible(arm, found[0].moved((0.0, 0.0, -0.08)))  # inside the floor
+
+
+def test_the_scratch_copy_tells_what_can_be_reached_and_what_falls(env):
+    env.reset(seed=0)
+    arm = make_expert(env, 0).arm
+    before = env.get_state()
+    assert arm.scratch.reach(arm.pose.moved((0.1, 0.1, -0.1)))
+    assert not arm.scratch.reach(arm.pose.moved((1.0, 0.0, 0.0)))
+    arm.scratch.refresh()
+    stands = arm.object_pose("bbq_sauce_1")
+    arm.scratch.put("bbq_sauce_1", stands.moved((0.0, 0.0, 0.03)))
+    assert arm.scratch.is_free(["bbq_sauce_1"])
+    fallen = arm.scratch.fall("bbq_sauce_1")
+    np.testing.assert_allclose(fallen.position, stands.position, atol=0.005)
+    np.testing.assert_array_equal(env.get_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("suite", "task", "state"),
+    [
+        ("libero_spatial", 4, 1),  # a rim, in a drawer
+        ("libero_goal", 9, 1),  # a rack that slopes
+        ("libero_goal", 5, 0),  # pushed
+        ("libero_10", 5, 0),  # a book that has to lean
+        ("libero_90", 63, 0),  # a stack, carried in order
+    ],
+)
+def test_one_episode_of_each_kind(suite, task, state):
+    env = LiberoEnv(suite, task, render=False, assets="builtin")
+    recording = record_expert(env, "stored", state, init_state=state)
+    assert recording is not None
+    assert recording.phases[-1] == "settle"
+    assert ("push" in recording.phases) == (suite == "libero_goal" and task == 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suite", "task"),
+    [("libero_spatial", 6), ("libero_goal", 2), ("libero_goal", 6), ("libero_10", 4), ("libero_90", 19)],
+)
+def test_a_broader_sample_is_solved(suite, task):
+    env = LiberoEnv(suite, task, render=False, assets="builtin")
+    stored = [record_expert(env, "stored", seed, init_state=seed) for seed in (0, 17, 33)]
+    assert sum(recording is not None for recording in stored) >= 2
 
 
 @pytest.mark.slow
