@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -160,7 +161,15 @@ def _prepare() -> Any:
     if select_gl() is None:
         os.environ["MUJOCO_GL"] = "disabled"
     _preload_robosuite_macros()
+    _log_mujoco_warnings()
     return _import_libero()
+
+
+def _log_mujoco_warnings() -> None:
+    """Send MuJoCo's warnings to logging: its own way is a file MUJOCO_LOG.TXT in the current folder."""
+    import mujoco
+
+    mujoco.set_mju_user_warning(logging.getLogger("hilam_sim").warning)
 
 
 def libero_envs(assets_path: Path) -> Any:

@@ -249,6 +249,17 @@ def test_a_closed_environment_frees_its_memory_and_says_so():
             call()
 
 
+def test_an_unstable_simulation_is_logged_and_writes_no_file(env, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    env.reset()
+    state = env.get_state()
+    state[-1] = 1e9
+    env.set_state(state)
+    env.step(np.zeros(7))
+    assert "unstable" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("gl", ["disabled", "osmesa"])
 def test_without_gl_the_error_says_what_to_install(gl, monkeypatch):
     if gl == "osmesa" and any(Path("/usr/lib/x86_64-linux-gnu").glob("libOSMesa*")):
