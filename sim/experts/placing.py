@@ -10,7 +10,7 @@ from hilam_sim.experts.skills import Skill, move, release, travel
 from hilam_sim.geometry import narrow_direction, object_points
 from scipy.spatial.transform import Rotation
 
-_DROPS_M = (0.003, 0.02, 0.04, 0.07)
+_DROPS_M = (0.003, 0.02, 0.04, 0.07, 0.10, 0.13)
 _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
 _CANDIDATES, _PER_SPOT, _SPOTS = 24, 6, 10
 _EDGE_M = 0.025
