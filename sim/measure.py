@@ -26,7 +26,7 @@ from hilam_sim.workers import WorkerError, WorkerPool
 from tqdm import tqdm
 
 LEVELS = (0.95, 0.85, 0.60)
-_SOURCES = ("experts*", "experts/*", "geometry.py", "env.py", "control.py")
+_SOURCES = ("experts*", "experts/*", "geometry.py", "env.py", "control.py", "problem.py")
 
 Job = tuple[str, int, str, int]  # suite, task, placement, number of the episode
 

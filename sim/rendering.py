@@ -72,7 +72,8 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._perturb = mujoco.MjvPerturb()
         self._viewport = mujoco.MjrRect(0, 0, size, size)
-        self._multisampled = self._context.offSamples > 1
+        # A GPU draws a small triangle faster than the CPU finds out that it covers nothing.
+        self._shrinks_meshes = self._context.offSamples > 1 and self._is_software()
         self._culler = Culler(model, size, self._sample_positions())
         self._groups = model.geom_group.copy()
         # mujoco ends EGL at exit, in an order that makes contexts still open complain: close them before.
@@ -87,7 +88,7 @@ class Renderer:
         views, seen = self._culler.views(data, camera_id)
         context = self._context
         # Without multisampling a small triangle is cheap to draw, and a mesh dear to upload.
-        if self._multisampled:
+        if self._shrinks_meshes:
             context = self._context_of(camera_id)
             self._culler.shrink_meshes(data, camera_id, views, seen, context)
         self._model.geom_group[:] = np.where(seen, self._groups, _HIDDEN_GROUP)
@@ -120,6 +121,12 @@ class Renderer:
         if camera not in self._contexts:
             self._contexts[camera] = self._new_context() if self._contexts else self._context
         return self._contexts[camera]
+
+    def _is_software(self) -> bool:
+        from OpenGL import GL
+
+        name = GL.glGetString(GL.GL_RENDERER).decode().lower()
+        return any(word in name for word in ("llvmpipe", "softpipe", "software"))
 
     def _sample_positions(self) -> np.ndarray:
         """Where the pixels of the off-screen buffer are sampled, float64 [n, 2] in [0, 1]."""
