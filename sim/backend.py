@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import os
 import sys
-import tempfile
 import types
 from contextlib import suppress
 from functools import cache
@@ -21,17 +20,9 @@ from typing import Any
 
 from hilam_sim.assets import cache_folder
 from hilam_sim.errors import SimError
+from hilam_sim.files import replacing
 
 GL_HINT = "install one with: apt-get install libegl1 libgl1-mesa-dri (or libosmesa6)"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that other processes see either the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
 
 
 @cache
@@ -142,7 +133,8 @@ def _import_libero() -> Any:
     text = "".join(f"{key}: {str(value)!r}\n" for key, value in paths.items())
     config = folder / "config.yaml"
     if not config.exists() or config.read_text() != text:
-        write_atomically(config, text)
+        with replacing(config) as draft:
+            draft.write_text(text)
     before = os.environ.get("LIBERO_CONFIG_PATH")
     os.environ["LIBERO_CONFIG_PATH"] = str(folder)
     try:

@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import tyro
 from hilam_sim.assets import resolve_assets
-from hilam_sim.backend import libero_envs, write_atomically
+from hilam_sim.backend import libero_envs
 from hilam_sim.env import CAMERAS, IDLE_ACTION, SETTLE_STEPS, LiberoEnv
 from hilam_sim.errors import SimError
+from hilam_sim.files import replacing
 from hilam_sim.tasks import get_task, initial_states
 from hilam_sim.workers import WorkerPool
 
@@ -249,7 +250,8 @@ def main() -> None:
         lines.append(_row(str(workers), f"{rate:.0f}"))
     print("\n".join(lines[-2 - len(config.workers or allowed) :]))
     if config.out is not None:
-        write_atomically(config.out, "\n".join(lines) + "\n")
+        with replacing(config.out) as draft:
+            draft.write_text("\n".join(lines) + "\n")
     if config.check and short:
         sys.exit("\n".join(short))
 

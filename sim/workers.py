@@ -136,7 +136,7 @@ class WorkerPool:
                 worker.give(*self._waiting.popleft())
 
     def collect(self) -> tuple[Any, Any]:
-        """Key and result of the next job to finish; waits for it.
+        """Key and result of the next job to finish; waits for it. After an error the others go on.
 
         Raises:
             SimError: the job raised one.
@@ -150,15 +150,15 @@ class WorkerPool:
             except (EOFError, ConnectionResetError):
                 self._replace(worker)
                 continue
-            if kind == "user error":
-                raise SimError(value)
-            if kind == "error":
-                raise WorkerError(f"{worker.job} failed in its worker:\n{value}")
-            key, worker.busy = worker.key, False
+            key, job, worker.busy = worker.key, worker.job, False
             if worker.resident_mb() > self._memory_mb:
                 worker.stop()
                 self._workers[self._workers.index(worker)] = self._make()
             self._feed()
+            if kind == "user error":
+                raise SimError(value)
+            if kind == "error":
+                raise WorkerError(f"{job} failed in its worker:\n{value}")
             return key, value
 
     def _replace(self, dead: _Worker) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 from hilam_sim import LiberoEnv, SimError
 from hilam_sim.assets import resolve_assets
-from hilam_sim.backend import write_atomically
+from hilam_sim.files import replacing
 from hilam_sim.recording import (
     check_collection,
     demo_path,
@@ -176,7 +176,8 @@ def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
             else:
                 missed, reason = missed + 1, failure
                 failed.add(attempt)
-                write_atomically(failed_path, json.dumps(sorted(failed)))
+                with replacing(failed_path) as draft:
+                    draft.write_text(json.dumps(sorted(failed)))
     finally:
         parts = parts_folder(args, task).glob("episode_*.hdf5")
         merge_episodes(demo_path(args.output, task), parts, len(done) + len(failed))

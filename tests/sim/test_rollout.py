@@ -104,3 +104,22 @@ def test_videos_show_every_step(tmp_path):
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(frames) == 6
     assert frames[0].shape == (64, 128, 3)
+
+
+def make_divider():
+    def divide(number):
+        if number == 0:
+            raise SimError("cannot divide by 0")
+        return 12 / number
+
+    return divide
+
+
+def test_a_job_that_fails_leaves_the_pool_in_order():
+    with WorkerPool(1, make_divider) as pool:
+        for number in (0, 3, 4):
+            pool.submit(number, number)
+        with pytest.raises(SimError, match="divide by 0"):
+            pool.collect()
+        assert [pool.collect(), pool.collect()] == [(3, 4.0), (4, 3.0)]
+        assert pool.pending == 0
