@@ -1,0 +1,48 @@
+"""Draw episodes of the scripted experts, one row a task.
+
+python tools/expert_picture.py docs/images/experts.jpg --tasks libero_10:9 libero_10:3
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tyro
+from episode_picture import RENDER_PX, picture
+from hilam_sim import LiberoEnv
+from hilam_sim.recording import record_expert
+from PIL import Image
+
+
+@dataclass
+class Config:
+    """Draw episodes of the scripted experts, one row a task."""
+
+    output: tyro.conf.Positional[str]
+    """Picture file to write."""
+    tasks: tuple[str, ...] = ("libero_10:9", "libero_10:3", "libero_10:8", "libero_goal:5", "libero_spatial:4")
+    """Tasks as suite:number."""
+    init_state: int = 0
+    """Stored initial state."""
+    pictures: int = 6
+    """Moments shown, evenly spread from the first step to the last."""
+
+
+def row(task: str, config: Config) -> np.ndarray:
+    """One expert's episode, uint8 RGB [H, W, 3]."""
+    suite, number = task.split(":")
+    env = LiberoEnv(suite, int(number), RENDER_PX, "builtin")
+    recording = record_expert(env, "stored", seed=config.init_state, init_state=config.init_state)
+    env.close()
+    if recording is None:
+        raise SystemExit(f"the expert did not succeed at {task}: try another --init-state")
+    moments = np.linspace(0, len(recording.actions) - 1, config.pictures).round().astype(int)
+    return np.concatenate([picture(recording.observations[i], recording.phases[i]) for i in moments], axis=1)
+
+
+def main(config: Config) -> None:
+    image = np.concatenate([row(task, config) for task in config.tasks])
+    Image.fromarray(image).save(config.output, quality=85)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))
