@@ -14,9 +14,20 @@ _DROPS_M = (0.003, 0.02, 0.04, 0.07, 0.10, 0.13)
 _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
 _CANDIDATES, _PER_SPOT, _SPOTS = 24, 6, 10
 _EDGE_M = 0.025
-_FALLS = 6  # tries until an object is taken not to stay
+_FALLS = 12  # tries until the safest must do, or an object is taken not to stay
 _LEANS_RAD = {"on": (0.17, 1.2), "in": (0.35, 1.2)}  # against a slope or a wall, and lying
-_SLIPS_M = [np.array(s) for s in ((0.0, 0.0, 0.0), (0.005, 0.005, 0.0), (-0.005, -0.005, 0.0))]
+_SLIPS = [  # m, rad: a hand does not let go exactly where it should
+    (np.array([x, y, 0.0]), turn)
+    for x, y, turn in (
+        (0, 0, 0),
+        (0.005, 0.005, 0),
+        (-0.005, -0.005, 0),
+        (0.005, -0.005, 0),
+        (-0.005, 0.005, 0),
+        (0, 0, 0.1),
+        (0, 0, -0.1),
+    )
+]
 _SLACK_M = [
     np.array(s) for s in ((0, 0, -0.002), (0.004, 0, 0), (-0.004, 0, 0), (0, 0.004, 0), (0, -0.004, 0))
 ]
@@ -200,17 +211,21 @@ def plan_placement(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose) -> Pla
             approaches += [(side, _DROPS_M[0]) for side in _SIDES]
         falls = 0
         for approach, drop in approaches:
+            safest, best = 0, None
             for rest, hand in possible:
                 placement = Placement(hand.moved((0.0, 0.0, drop)), approach)
                 pose = rest.moved((0.0, 0.0, drop))
                 if _is_free(arm, goal, pose, placement):
-                    if _stays(arm, goal, pose):
-                        return placement
+                    safety = _safety(arm, goal, pose)
+                    if safety > safest:
+                        safest, best = safety, placement
                     falls += 1
-                    if falls == _FALLS:
+                    if falls == _FALLS or safety == len(_SLIPS):
                         break
-            if falls == _FALLS:
+            if best is not None or falls == _FALLS:
                 break
+        if best is not None:
+            return best
     return None
 
 
@@ -234,27 +249,34 @@ def _is_free(arm: Arm, goal: Goal, pose: Pose, placement: Placement) -> bool:
     return True
 
 
-def _stays(arm: Arm, goal: Goal, pose: Pose) -> bool:
-    """Whether an object let go at `pose`, or a little beside it, comes to rest where the goal wants it."""
-    for slip in _SLIPS_M:
+def _safety(arm: Arm, goal: Goal, pose: Pose) -> int:
+    """From how many of the `_SLIPS` beside `pose` an object has room and comes to rest where the goal wants
+    it; zero where it has room but comes to rest elsewhere."""
+    safe = 0
+    for slip, turn in _SLIPS:
         arm.scratch.refresh()
-        arm.scratch.put(goal.name, pose.moved(slip))
+        arm.scratch.put(goal.name, Pose(pose.position + slip, _turn(turn) @ pose.rotation))
         if not arm.scratch.is_free([goal.name]):
             continue
         fallen = arm.scratch.fall(goal.name)
         if fallen is None or not all(holds(arm, goal, fallen.position + slack) for slack in _SLACK_M):
-            return False
-    return True
+            return 0
+        safe += 1
+    return safe
 
 
 def place(arm: Arm, name: str, placement: Placement) -> Skill:
     """Carry a held object to its place, let go and move away."""
     sideways = placement.approach is not _UP
-    before = placement.hand.moved(placement.approach * (_SLIDES_M[-1] if sideways else 0.06))
-    yield from travel(arm, before, "carry", held=name)
-    yield from move(arm, placement.hand, "place", tolerance_m=0.006, steps=50 if sideways else 35, speed=0.7)
-    yield from release(arm, placement.hand)
-    yield from move(arm, placement.hand.backed_off(0.10), "retreat", tolerance_m=0.03, steps=30)
+    back = placement.approach * (_SLIDES_M if sideways else _LIFTS_M)[-1]
+    held, hand = in_hand(arm.pose, arm.object_pose(name)), placement.hand
+    wanted = Pose(hand.position + hand.rotation @ held.position, hand.rotation @ held.rotation)
+    yield from travel(arm, hand.moved(back), "carry", held=name)
+    hand = _hand(wanted, in_hand(arm.pose, arm.object_pose(name)))  # it turns in the hand on the way
+    yield from move(arm, hand.moved(back), "carry", tolerance_m=0.004, tolerance_rad=0.04, steps=15)
+    yield from move(arm, hand, "place", tolerance_m=0.006, steps=50 if sideways else 35, speed=0.7)
+    yield from release(arm, hand)
+    yield from move(arm, hand.backed_off(0.10), "retreat", tolerance_m=0.03, steps=30)
 
 
 def put_back(arm: Arm, grasp: Pose) -> Skill:
