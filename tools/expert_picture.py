@@ -19,7 +19,7 @@ class Config:
 
     output: tyro.conf.Positional[str]
     """Picture file to write."""
-    tasks: tuple[str, ...] = ("libero_10:9", "libero_10:3", "libero_10:8", "libero_goal:5", "libero_spatial:4")
+    tasks: tuple[str, ...] = ("libero_10:9", "libero_10:3", "libero_10:8", "libero_10:5", "libero_goal:5")
     """Tasks as suite:number."""
     init_state: int = 0
     """Stored initial state."""
