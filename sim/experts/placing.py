@@ -15,7 +15,8 @@ _TURNS_RAD = np.linspace(-np.pi, np.pi, 17)[1:]
 _CANDIDATES, _PER_SPOT, _SPOTS = 24, 6, 10
 _EDGE_M = 0.025
 _FALLS = 12  # tries until the safest must do, or an object is taken not to stay
-_LEANS_RAD = {"on": (0.17, 1.2), "in": (0.35, 1.2)}  # against a slope or a wall, and lying
+_LEANS_RAD = {"on": (0.5, 1.2), "in": (0.35, 1.2)}  # against a slope or a wall, and lying
+_SLOPES = 0.3  # sine of the slope of a region that is no level one
 _SLIPS = [  # m, rad: a hand does not let go exactly where it should
     (np.array([x, y, 0.0]), turn)
     for x, y, turn in (
@@ -123,9 +124,9 @@ def _orientations(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: 
     turns = [(_turn(angle), 0.0) for angle in _TURNS_RAD]
     if goal.predicate == "in":
         turns = [(_turn(angle), 0.0) for angle in _squared(arm, goal)] + [(t, 0.7) for t, _ in turns]
-    if lying:
+    axes = _ways_to_lean(arm, goal)
+    if lying or len(axes) == 1:  # upright on a slope it may stay, by a hair
         leans = _LEANS_RAD[goal.predicate]
-        axes = [_turn(angle)[:, 0] for angle in _TURNS_RAD[::2]]
         falls = [Rotation.from_rotvec(lean * axis).as_matrix() for axis in axes for lean in leans]
         straight = turns[:2] if goal.predicate == "in" else [(np.eye(3), 0.0)]
         turns = [(fall @ turn, 0.0) for fall in falls for turn, _ in straight]
@@ -135,6 +136,16 @@ def _orientations(arm: Arm, goal: Goal, upright: np.ndarray, held: Pose, lying: 
         return effort(turn @ upright @ held.rotation.T) + 0.3 * _angle(turn) + malus
 
     return [turn @ upright for turn, _ in sorted(turns, key=strain)]
+
+
+def _ways_to_lean(arm: Arm, goal: Goal) -> list[np.ndarray]:
+    """Axes [3] about which an object may be tilted: all around, but along the slope of a rack's region."""
+    problem = arm.env.problem
+    if goal.predicate == "on" and goal.target in problem.object_sites_dict:
+        axis = np.cross(_UP, problem.sim.data.get_site_xmat(goal.target)[:, 2])
+        if np.linalg.norm(axis) > _SLOPES:
+            return [axis / np.linalg.norm(axis)]
+    return [_turn(angle)[:, 0] for angle in _TURNS_RAD[::2]]
 
 
 def _angle(rotation: np.ndarray) -> float:
