@@ -48,7 +48,7 @@ class Expert:
                 )
         self.arm = Arm(env, np.random.default_rng(seed))
         self.done = False
-        self.max_steps = 300 + 200 * len(goals)
+        self.max_steps = 400 + 200 * len(goals)
         self._steps = self._perform(goals)
 
     def disturb(self) -> dict[str, np.ndarray]:
