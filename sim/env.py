@@ -17,7 +17,6 @@ from hilam_sim.problem import RESET_ATTEMPTS, build_problem, global_seed
 from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
 
 CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
-QUALITIES = ("auto", "fast", "stock")
 CONTROL_HZ = 20
 SETTLE_STEPS = 10
 IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
@@ -81,11 +80,9 @@ class LiberoEnv(gymnasium.Env):
             raise SimError(
                 f"render_mode {render_mode!r} with render={render}: choose 'rgb_array' with render=True"
             )
-        if quality not in QUALITIES:
-            raise SimError(f"unknown quality {quality!r}: choose from {', '.join(QUALITIES)}")
         found = resolve_assets(assets)
         self.assets = found.kind
-        self.quality = ("stock" if found.kind == "official" else "fast") if quality == "auto" else quality
+        self.quality = found.quality(quality)
         self.problem = build_problem(self.task.bddl_path, found.path, self.quality == "fast", CONTROL_HZ)
         self.model = self.problem.sim.model._model
         self.data = self.problem.sim.data._data

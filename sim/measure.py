@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from hilam_sim.env import LiberoEnv
 from hilam_sim.errors import SimError
 from hilam_sim.protocol import wilson_interval
 from hilam_sim.recording import record_expert
+from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import choose_tasks
 from hilam_sim.workers import WorkerError, WorkerPool
 from tqdm import tqdm
@@ -61,13 +61,11 @@ def make_performer(placement: str, wanted: str) -> Callable[[Job], dict]:
     """In a worker: the function that lets the expert perform one episode, with the `wanted` revision."""
     if revision(placement) != wanted:
         raise SimError("the sources changed during the measurement: run the same command again")
-    env: LiberoEnv | None = None
+    environment = OneEnvironment(render=False)
 
     def perform(job: Job) -> dict:
-        nonlocal env
         suite, task, placement, number = job
-        if env is None or (env.task.suite, env.task.index) != (suite, task):
-            env = LiberoEnv(suite, task, render=False)
+        env = environment(suite, task)
         row = {"suite": suite, "task": task, "placement": placement, "number": number, "revision": wanted}
         try:
             recording = record_expert(env, placement, seed=number, init_state=number)

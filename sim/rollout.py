@@ -7,7 +7,6 @@ import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +55,25 @@ class EpisodeResult:
     seconds: float = 0.0
 
 
+class OneEnvironment:
+    """The environments of a worker, one at a time: built with `options` when another task is asked for."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._env: LiberoEnv | None = None
+        self._asked: tuple[Any, ...] = ()
+
+    def __call__(self, suite: str, task: int | str, max_steps: int | None = None) -> LiberoEnv:
+        """The environment of a task, the one there is where it was asked for last."""
+        asked = (suite, task, max_steps)
+        if self._env is None or asked != self._asked:
+            if self._env is not None:
+                self._env.close()
+                self._env = None
+            self._env, self._asked = LiberoEnv(suite, task, max_steps=max_steps, **self._options), asked
+        return self._env
+
+
 class _Runner:
     """In a worker: one environment at a time, and the policy."""
 
@@ -69,23 +87,13 @@ class _Runner:
         quality: str,
     ) -> None:
         self._policy = make_policy()
-        self._make_env = partial(
-            LiberoEnv, image_size=image_size, assets=assets, render=render, quality=quality
+        self._environment = OneEnvironment(
+            image_size=image_size, assets=assets, render=render, quality=quality
         )
         self._video_dir = video_dir
-        self._env: LiberoEnv | None = None
-        self._key: tuple[Any, ...] = ()
-
-    def _environment(self, spec: EpisodeSpec) -> LiberoEnv:
-        key = (spec.suite, spec.task, spec.max_steps)
-        if self._env is None or key != self._key:
-            if self._env is not None:
-                self._env.close()
-            self._env, self._key = self._make_env(spec.suite, spec.task, max_steps=spec.max_steps), key
-        return self._env
 
     def __call__(self, spec: EpisodeSpec) -> EpisodeResult:
-        env = self._environment(spec)
+        env = self._environment(spec.suite, spec.task, spec.max_steps)
         start = time.perf_counter()
         options = {"placement": spec.placement, "init_state": spec.init_state}
         observation, info = env.reset(seed=spec.seed, options=options)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from hilam_sim import LiberoEnv, SimError
+from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
 from hilam_sim.files import replacing
 from hilam_sim.recording import (
@@ -36,6 +36,7 @@ from hilam_sim.recording import (
     rerender_episode,
     write_episode,
 )
+from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import Task, choose_tasks
 from hilam_sim.workers import WorkerError, WorkerPool
 from tqdm import tqdm
@@ -127,14 +128,10 @@ def make_worker(
     drawing: dict[str, Any], compression: str | None, collection: dict[str, Any]
 ) -> Callable[[Attempt | Redraw], str | None]:
     """In a worker: the function that writes the episode of a job, or returns why there is none."""
-    env: LiberoEnv | None = None
+    environment = OneEnvironment(**drawing)
 
     def perform(job: Attempt | Redraw) -> str | None:
-        nonlocal env
-        if env is None or (env.task.suite, env.task.index) != (job.suite, job.task):
-            if env is not None:
-                env.close()
-            env = LiberoEnv(job.suite, job.task, **drawing)
+        env = environment(job.suite, job.task)
         if isinstance(job, Redraw):
             rerender_episode(job.part, env, job.source, job.name, compression, drawing)
             return None
@@ -228,9 +225,9 @@ def main(args: Args) -> None:
     except OSError as error:
         raise SimError(f"--output {args.output} cannot be made: {error.strerror}") from None
     compression = None if args.compression == "none" else args.compression
-    assets = resolve_assets(args.assets).kind
-    quality = {"builtin": "fast", "official": "stock"}[assets] if args.quality == "auto" else args.quality
-    drawing = {"image_size": args.image_size, "assets": assets, "quality": quality}
+    assets = resolve_assets(args.assets)
+    quality = assets.quality(args.quality)
+    drawing = {"image_size": args.image_size, "assets": assets.kind, "quality": quality}
     if args.rerender:
         rerender(args, sources_of(args.rerender), drawing, compression)
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from hilam_sim.errors import SimError
 
 CHOICES = ("auto", "builtin", "official")
+QUALITIES = ("auto", "fast", "stock")
 _MUST_HAVE = ("stable_hope_objects", "stable_scanned_objects", "scenes", "textures")
 
 
@@ -20,6 +21,17 @@ class Assets:
 
     kind: str
     path: Path
+
+    def quality(self, choice: str) -> str:
+        """How scenes are drawn, "fast" or "stock"; "auto" is stock with the official assets, else fast.
+
+        Raises SimError for an unknown choice.
+        """
+        if choice not in QUALITIES:
+            raise SimError(f"unknown quality {choice!r}: choose from {', '.join(QUALITIES)}")
+        if choice != "auto":
+            return choice
+        return "stock" if self.kind == "official" else "fast"
 
 
 def resolve_assets(choice: str = "auto") -> Assets:
