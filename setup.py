@@ -5,11 +5,10 @@ from setuptools import find_packages, setup
 setup(
     packages=[
         *find_packages(include=["hilam_core", "hilam_core.*"]),
-        "hilam_sim",
-        *(f"hilam_sim.{name}" for name in find_packages("sim")),
+        *find_packages("sim"),
         "hilam_sim.assets.bodies",
     ],
-    package_dir={"hilam_core": "hilam_core", "hilam_sim": "sim"},
+    package_dir={"": ".", "hilam_sim": "sim/hilam_sim"},
     include_package_data=True,
     package_data={"hilam_core": ["**/*.npz"], "hilam_sim.assets.bodies": ["*.txt"]},
     data_files=[

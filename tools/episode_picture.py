@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
+
 from hilam_sim import LiberoEnv
 
 RENDER_PX, SHOWN_PX, INSET_PX = 768, 256, 88

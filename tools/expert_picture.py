@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 from episode_picture import RENDER_PX, picture
+from PIL import Image
+
 from hilam_sim import LiberoEnv
 from hilam_sim.recording import record_expert
-from PIL import Image
 
 
 @dataclass

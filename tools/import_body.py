@@ -1,6 +1,6 @@
-"""Writes what collides of an object's MJCF in the compact form of `sim/assets/bodies`.
+"""Writes what collides of an object's MJCF in the compact form that `sim/hilam_sim/assets/bodies` holds.
 
-python tools/import_body.py $LIBERO_ASSETS/turbosquid_objects/mug/mug.xml > sim/assets/bodies/mug.txt
+python tools/import_body.py $LIBERO_ASSETS/turbosquid_objects/mug/mug.xml > mug.txt
 
 What is only drawn is left out: the built-in pack has its own looks.
 """

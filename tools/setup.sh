@@ -48,7 +48,6 @@ install_packages() {
     pip_install --upgrade pip  # the resolvers bundled with older Pythons can search for an hour
     pip_install -e '.[sim,ros,dev]'
     pip_install --no-deps -r tools/no-deps.txt
-    mkdir -p .venv/typing && ln -sfn ../../sim .venv/typing/hilam_sim  # where mypy finds hilam_sim
     echo "$wanted" > .venv/packages.sha256
 }
 

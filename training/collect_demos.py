@@ -21,6 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
+from tqdm import tqdm
+
 from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
 from hilam_sim.files import replacing
@@ -39,7 +41,6 @@ from hilam_sim.recording import (
 from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import Task, choose_tasks
 from hilam_sim.workers import WorkerError, WorkerPool
-from tqdm import tqdm
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from hilam_sim.assets import resolve_assets
-from hilam_sim.errors import SimError
-from hilam_sim.protocol import scattered_protocol, stored_protocol, wilson_interval
-from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
-from hilam_sim.tasks import get_task, list_tasks
 from tqdm import tqdm
 
 from hilam_core.checkpoint import load_card, load_checkpoint, write_json
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.runtime import load_runner
 from hilam_core.training import run_program
+from hilam_sim.assets import resolve_assets
+from hilam_sim.errors import SimError
+from hilam_sim.protocol import scattered_protocol, stored_protocol, wilson_interval
+from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
+from hilam_sim.tasks import get_task, list_tasks
 
 
 @dataclass

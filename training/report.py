@@ -17,10 +17,10 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import tyro
-from hilam_sim.protocol import wilson_interval
 
 from hilam_core.errors import DataError
 from hilam_core.training import run_program
+from hilam_sim.protocol import wilson_interval
 
 
 @dataclass

@@ -21,9 +21,9 @@ def episode(folder):
 def in_process_actions(checkpoint, steps):
     """The plain loop: the same policy in one process from the same initial state."""
     import torch
-    from hilam_sim import LiberoEnv
 
     from hilam_core.runtime import PolicyRunner, load_policy
+    from hilam_sim import LiberoEnv
 
     torch.set_num_threads(1)
     runner = PolicyRunner(load_policy(checkpoint))

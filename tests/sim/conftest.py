@@ -1,4 +1,5 @@
 import pytest
+
 from hilam_sim import LiberoEnv
 
 

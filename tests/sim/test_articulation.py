@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hilam_sim import LiberoEnv
 from hilam_sim.experts.arm import Arm
 from hilam_sim.experts.fixtures import Part, facing

@@ -10,6 +10,7 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
+
 from hilam_sim import LiberoEnv
 from hilam_sim.assets import cache_folder, generate, lighten_robot, resolve_assets
 from hilam_sim.assets.collision import body_names, read_body

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+
 from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
 from hilam_sim.assets.resolve import cache_folder

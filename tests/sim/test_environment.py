@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+
 from hilam_sim import LiberoEnv, SimError
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from hilam_sim import LiberoEnv, SimError, experts
 from hilam_sim.experts import PHASES, make_expert
 from hilam_sim.experts.grasping import feasible, grasps

@@ -8,15 +8,16 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from hilam_sim import LiberoEnv
 from hilam_sim.assets import contact_sheet, fixtures, resolve_assets
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.paint import wood
 from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
 from hilam_sim.tasks import SUITES, list_tasks
-from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 OFFICIAL = os.environ.get("LIBERO_ASSETS")
 FIXTURES = {"flat_stove", "microwave", "white_cabinet", "wooden_cabinet"}  # of moving parts, drawn elsewhere

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from hilam_sim import SimError, measure
 from hilam_sim.measure import Args, main, make_performer, read_results, revision
 

@@ -4,6 +4,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+
 from hilam_sim import LiberoEnv
 from hilam_sim.geometry import footprint
 from hilam_sim.placements import scatterable

@@ -14,6 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from tqdm import tqdm
+
 from hilam_sim import LiberoEnv, SimError, recording
 from hilam_sim.experts import PHASES
 from hilam_sim.recording import (
@@ -25,7 +27,6 @@ from hilam_sim.recording import (
     recorded_task,
     write_episode,
 )
-from tqdm import tqdm
 
 PROGRAM = Path(__file__).parents[2] / "training" / "collect_demos.py"
 

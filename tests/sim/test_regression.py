@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from hilam_sim import LiberoEnv
 from hilam_sim.env import CAMERAS
 

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+
 from hilam_sim import LiberoEnv, SimError, rendering
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from hilam_sim import SimError
 from hilam_sim.rollout import EpisodeSpec, run_episodes
 from hilam_sim.workers import WorkerError, WorkerPool

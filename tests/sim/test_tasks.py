@@ -7,6 +7,7 @@ import shutil
 import zipfile
 
 import pytest
+
 from hilam_sim import LiberoEnv, SimError, tasks
 from hilam_sim.backend import libero_root
 from hilam_sim.protocol import scattered_protocol, stored_protocol, wilson_interval

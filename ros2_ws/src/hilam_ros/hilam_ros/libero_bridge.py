@@ -9,7 +9,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, Task
-from hilam_sim import LiberoEnv, SimError
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
@@ -20,6 +19,7 @@ from hilam_ros.mailbox import LockstepMailbox, RealtimeMailbox
 from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import LATCHED, READY, NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_ros.profile import ProfileError, read_card
+from hilam_sim import LiberoEnv, SimError
 
 CAMERAS = ("agentview", "eye_in_hand")
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]

@@ -14,11 +14,12 @@ from hilam_ros.profile import (
     read_card,
     trained_assets,
 )
-from hilam_sim.assets import resolve_assets
-from hilam_sim.tasks import get_task, initial_states
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
+
+from hilam_sim.assets import resolve_assets
+from hilam_sim.tasks import get_task, initial_states
 
 ARGUMENTS = {
     "suite": ("libero_object", "LIBERO suite"),

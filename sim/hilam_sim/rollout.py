@@ -1,0 +1,200 @@
+"""Episodes of a policy in worker processes: same results whatever the number of workers."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hilam_sim.env import CAMERAS, CONTROL_HZ, LiberoEnv
+from hilam_sim.errors import SimError
+from hilam_sim.workers import WorkerPool
+
+
+class Policy(Protocol):
+    """What a rollout drives."""
+
+    def reset(self, instruction: str) -> None:
+        """Begin an episode."""
+
+    def act(self, obs: dict[str, np.ndarray]) -> np.ndarray:
+        """Action [7] for an observation of `LiberoEnv`."""
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """One episode: which task, and where its objects start."""
+
+    suite: str
+    task: int | str
+    placement: str = "stored"
+    seed: int = 0
+    init_state: int = 0
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """What came of an episode.
+
+    Attributes:
+        spec: The episode.
+        success: The goal held at some step.
+        steps: Steps until success or the limit.
+        seconds: Wall time of the episode, without building the environment.
+    """
+
+    spec: EpisodeSpec
+    success: bool
+    steps: int
+    seconds: float = 0.0
+
+
+class OneEnvironment:
+    """The environments of a worker, one at a time: built with `options` when another task is asked for."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._env: LiberoEnv | None = None
+        self._asked: tuple[Any, ...] = ()
+
+    def __call__(self, suite: str, task: int | str, max_steps: int | None = None) -> LiberoEnv:
+        """The environment of a task, the one there is where it was asked for last."""
+        asked = (suite, task, max_steps)
+        if self._env is None or asked != self._asked:
+            if self._env is not None:
+                self._env.close()
+                self._env = None
+            self._env, self._asked = LiberoEnv(suite, task, max_steps=max_steps, **self._options), asked
+        return self._env
+
+
+class _Runner:
+    """In a worker: one environment at a time, and the policy."""
+
+    def __init__(
+        self,
+        make_policy: Callable[[], Policy],
+        image_size: int,
+        assets: str,
+        render: bool,
+        video_dir: Path | None,
+        quality: str,
+    ) -> None:
+        self._policy = make_policy()
+        self._environment = OneEnvironment(
+            image_size=image_size, assets=assets, render=render, quality=quality
+        )
+        self._video_dir = video_dir
+
+    def __call__(self, spec: EpisodeSpec) -> EpisodeResult:
+        env = self._environment(spec.suite, spec.task, spec.max_steps)
+        start = time.perf_counter()
+        options = {"placement": spec.placement, "init_state": spec.init_state}
+        observation, info = env.reset(seed=spec.seed, options=options)
+        self._policy.reset(env.instruction)
+        frames = [_frame(observation)] if self._video_dir else []
+        ended = False
+        while not ended:
+            observation, _, terminated, truncated, info = env.step(self._policy.act(observation))
+            ended = terminated or truncated
+            if self._video_dir:
+                frames.append(_frame(observation))
+        if self._video_dir:
+            number = spec.init_state if spec.placement == "stored" else spec.seed
+            name = (
+                f"{env.task.name}_{spec.placement}_{number}_{'success' if info['success'] else 'failure'}.mp4"
+            )
+            write_video(self._video_dir / name, frames)
+        return EpisodeResult(spec, info["success"], info["steps"], time.perf_counter() - start)
+
+
+def _frame(observation: dict[str, np.ndarray]) -> np.ndarray:
+    """All cameras side by side, uint8 [H, n W, 3]."""
+    return np.concatenate([observation[camera] for camera in CAMERAS], axis=1)
+
+
+def write_video(path: Path, frames: Sequence[np.ndarray], fps: int = CONTROL_HZ) -> None:
+    """Write frames, uint8 RGB [H, W, 3] with even sides, as H.264 in an mp4.
+
+    Raises:
+        SimError: the file cannot be written.
+    """
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with av.open(str(temporary), "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=fps, options={"crf": "20"})
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt = "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SimError(f"cannot write the video {path}: {error}") from error
+
+
+def run_episodes(
+    specs: Sequence[EpisodeSpec],
+    make_policy: Callable[[], Policy],
+    workers: int = 1,
+    image_size: int = 128,
+    assets: str = "auto",
+    render: bool = True,
+    on_result: Callable[[EpisodeResult], None] | None = None,
+    video_dir: Path | None = None,
+    quality: str = "auto",
+    worker_memory_mb: float = 4000.0,
+) -> list[EpisodeResult]:
+    """Run episodes in spawned workers; results come in the order of `specs`.
+
+    An episode whose worker dies is run again in a new one. Memory is that of one environment and one policy a
+    worker.
+
+    Args:
+        specs: The episodes; those of one task in a row save building environments.
+        make_policy: Importable function (or functools.partial of one) called once in each worker.
+        workers: Worker processes; the calling script needs the usual `if __name__ == "__main__"`.
+        image_size: Pixels of both sides of the images.
+        assets: "auto", "builtin" or "official".
+        render: Without, observations have no images.
+        on_result: Called in this process as episodes end, in order of completion.
+        video_dir: Folder for an mp4 of each episode, all cameras side by side.
+        quality: "auto", "fast" or "stock", as of `LiberoEnv`.
+        worker_memory_mb: A worker that holds more after an episode is replaced by a new one.
+
+    Raises:
+        SimError: unknown names, an action that is not finite or has the wrong shape, a policy that cannot be
+        pickled. WorkerError: the policy raised, or an episode killed its worker three times.
+    """
+    try:
+        pickle.dumps(make_policy)
+    except Exception as error:
+        raise SimError(
+            f"make_policy {make_policy!r} cannot go to a worker: {error}; use a function of a module"
+        ) from None
+    if video_dir is not None and not render:
+        raise SimError("video_dir needs render=True")
+    if not specs:
+        return []
+    results: dict[int, EpisodeResult] = {}
+    arguments = (make_policy, image_size, assets, render, video_dir, quality)
+    with WorkerPool(min(workers, len(specs)), _Runner, arguments, worker_memory_mb) as pool:
+        for index, spec in enumerate(specs):
+            pool.submit(index, spec)
+        while len(results) < len(specs):
+            index, result = pool.collect()
+            results[index] = result
+            if on_result is not None:
+                on_result(result)
+    return [results[index] for index in range(len(specs))]
