@@ -62,9 +62,7 @@ class Config:
     """From scratch: also teach where the gripper next moves its fingers, in hindsight."""
     held_out_every: int = 20
     """Of each file, every so many-th episode is kept for measuring."""
-    train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999, bf16=True)
-    )
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 
     def __post_init__(self) -> None:

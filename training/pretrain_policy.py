@@ -64,9 +64,7 @@ class Config:
     """Control steps between plans at run time."""
     held_out_every: int = 20
     """Of each file, every so many-th episode is kept for measuring."""
-    train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(steps=5000, lr=1e-3, ema_decay=0.999, bf16=True)
-    )
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=5000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 
 

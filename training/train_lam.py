@@ -52,7 +52,7 @@ class Config:
     """Architecture."""
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            steps=2800, batch_size=32, lr=1e-3, ema_decay=0.995, bf16=True, eval_every=500
+            steps=2800, batch_size=32, lr=1e-3, ema_decay=0.995, eval_every=500
         )
     )
     """Optimisation."""

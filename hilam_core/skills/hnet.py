@@ -87,7 +87,8 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
     def forward(self, x_BTD: Tensor, state: BlockState = None) -> tuple[Tensor, BlockState]:
-        y, state = self.lstm(self.norm1(x_BTD), state)
+        with torch.autocast("cpu", enabled=False):  # most CPUs cannot run an LSTM in bfloat16
+            y, state = self.lstm(self.norm1(x_BTD.float()), state)
         x_BTD = x_BTD + y
         return x_BTD + self.mlp(self.norm2(x_BTD)), state
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from tqdm import tqdm
 from hilam_core.checkpoint import CheckpointError
 from hilam_core.errors import ConfigError
 from hilam_core.training.cards import config_dict
+from hilam_core.training.precision import Precision, choose_precision
 
 STATE = "train_state.pt"
 Metrics = dict[str, float]
@@ -54,8 +55,8 @@ class TrainConfig:
     """Largest gradient norm; 0 leaves gradients alone."""
     ema_decay: float = 0.0
     """Decay of the moving average of the weights that is evaluated and saved; 0 averages nothing."""
-    bf16: bool = False
-    """Autocast to bfloat16: twice as fast where the CPU or GPU has it."""
+    precision: Precision = "auto"
+    """auto: bfloat16 where the CPU or GPU computes in it (twice as fast), else float32."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -77,6 +78,10 @@ class TrainConfig:
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.precision not in get_args(Precision):
+            raise ConfigError(
+                f"unknown precision {self.precision!r}; choices: {', '.join(get_args(Precision))}"
+            )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay must be in [0, 1), got {self.ema_decay}")
 
@@ -101,6 +106,8 @@ def train(
 ) -> TrainResult:
     """Train `model` in place, from `run_dir/train_state.pt` where an earlier run left one.
 
+    `config.precision` "auto" becomes what was chosen, so that a card names it.
+
     Args:
         sample_batch: makes one batch (tensors or numpy arrays in any nesting of dict, list, tuple) from a
         generator. loss_fn: (model, batch) -> (scalar loss, scalars to log); called once a step with the model
@@ -118,8 +125,11 @@ def train(
 class _Run:
     def __init__(self, config, model, sample_batch, loss_fn, run_dir, evaluate, identity) -> None:
         self.config, self.sample_batch, self.evaluate, self.run_dir = config, sample_batch, evaluate, run_dir
-        self.identity = config_dict({"train": _reproducible(config), "identity": identity})
         self.rank, self.device = _start_process(config.device)
+        config.precision, reason = choose_precision(config.precision, self.device, model)
+        if self.rank == 0:
+            print(f"training on {self.device} in {config.precision} ({reason})")
+        self.identity = config_dict({"train": _reproducible(config), "identity": identity})
         self.model: nn.Module = model.to(self.device)
         objective: nn.Module = _Objective(model, loss_fn)
         if dist.is_initialized():
@@ -178,7 +188,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.objective.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+        bfloat16 = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             loss, scalars = self.objective(batch)
         if not torch.isfinite(loss):
             raise ConfigError(

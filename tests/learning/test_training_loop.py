@@ -12,6 +12,7 @@ import torch
 from hilam_core.errors import ConfigError
 from hilam_core.observation import ObservationError
 from hilam_core.policy import LanguageError
+from hilam_core.skills import SkillConfig, SkillModel
 from hilam_core.training import (
     CheckpointError,
     TrainConfig,
@@ -103,6 +104,45 @@ def test_bad_settings_are_refused():
         TrainConfig(steps=0)
     with pytest.raises(ConfigError, match="unknown device 'tpux'"):
         train(TrainConfig(device="tpux"), make_model(), sample, loss_fn, "unused")
+    with pytest.raises(ConfigError, match="unknown precision 'half'; choices: auto, float32, bfloat16"):
+        TrainConfig(precision="half")
+
+
+@pytest.mark.parametrize(
+    "processor, chosen", [({"avx512_bf16": True}, "bfloat16"), ({"avx2": True, "amx_bf16": False}, "float32")]
+)
+def test_auto_takes_the_precision_that_the_processor_computes_in(
+    processor, chosen, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    run(tmp_path, steps=1)
+    assert f"training on cpu in {chosen} (the processor" in capsys.readouterr().out
+    run(tmp_path, steps=1, precision=chosen)  # the same run: the choice is its identity, not "auto"
+    other = "float32" if chosen == "bfloat16" else "bfloat16"
+    with pytest.raises(CheckpointError, match=rf"train\.precision \({chosen}, now {other}\)"):
+        run(tmp_path, steps=1, precision=other)
+
+
+def test_the_choice_of_auto_gets_into_the_card(tmp_path):
+    config = TrainConfig(steps=1, device="cpu")
+    train(config, make_model(), sample, loss_fn, tmp_path)
+    card = make_card("lam", {"train": config}, {}, 0, {})
+    assert card["config"]["train"]["precision"] in ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("precision, chosen", [("auto", "float32"), ("bfloat16", "bfloat16")])
+def test_a_model_with_lstms_trains_in_either_precision_on_any_cpu(
+    precision, chosen, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    model = SkillModel(SkillConfig(latent_dim=3, width=8))
+
+    def loss(model, batch):
+        z = batch["x"][None]
+        return (model(z)[0][:, :-1] - z[:, 1:]).square().mean(), {}
+
+    result = train(TrainConfig(steps=2, precision=precision, device="cpu"), model, sample, loss, tmp_path)
+    assert result.steps == 2 and f"in {chosen} (" in capsys.readouterr().out
 
 
 def test_diverging_loss_stops_with_a_message(tmp_path):
