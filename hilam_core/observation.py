@@ -8,10 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from transforms3d.quaternions import qconjugate, qmult
 
 from hilam_core.errors import HilamError
 
 PROPRIO_DIM = 8
+DOWN_WXYZ = np.array([0.0, 1.0, 0.0, 0.0])  # the gripper pointing straight down: half a turn about x
 
 
 class ObservationError(HilamError):
@@ -64,14 +66,16 @@ def proprioception(ee_pos: np.ndarray, ee_quat: np.ndarray, gripper_qpos: np.nda
     zero, where a raw axis-angle would jump between pi and -pi.
     """
     position, quaternion, fingers = (np.asarray(a, np.float64) for a in (ee_pos, ee_quat, gripper_qpos))
-    x, y, z, w = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
-    # R(q) R_down^T, R_down = diag(1, -1, -1) a half turn about x: q * conj(q_down), q_down = (1, 0, 0, 0).
-    rotation = np.stack([-w, -z, y, x], axis=-1)
-    rotation = rotation * np.where(rotation[..., 3:] < 0, -1.0, 1.0)  # the shorter way round
-    sine = np.linalg.norm(rotation[..., :3], axis=-1, keepdims=True)
-    angle = 2 * np.arctan2(sine, rotation[..., 3:])
+    quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    # R(q) R_down^T with R_down a half turn about x. transforms3d has w first, here in a leading axis.
+    w_first = np.moveaxis(quaternion[..., [3, 0, 1, 2]], -1, 0)
+    cosine, *axis = qmult(w_first, qconjugate(DOWN_WXYZ))
+    # The angle by arctan2: transforms3d's comes from arccos, which loses half the digits near zero.
+    vector = np.stack(axis, axis=-1) * np.where(cosine < 0, -1.0, 1.0)[..., None]  # the shorter way round
+    sine = np.linalg.norm(vector, axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, np.abs(cosine)[..., None])
     scale = np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
-    return np.concatenate([position, rotation[..., :3] * scale, fingers], axis=-1).astype(np.float32)
+    return np.concatenate([position, vector * scale, fingers], axis=-1).astype(np.float32)
 
 
 def prepare_image(image: np.ndarray, size: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from hilam_core.checkpoint import load_card, load_checkpoint, write_json
 from hilam_core.errors import ConfigError, DataError
-from hilam_core.runtime import load_runner
+from hilam_core.runtime.control import load_runner
 from hilam_core.training import run_program
 from hilam_sim.assets import resolve_assets
 from hilam_sim.errors import SimError

@@ -1,7 +1,6 @@
-"""The loop a robot runs: plan a skill now and then, act every control step.
+"""The loop a robot runs: plan a skill now and then (pi^h), act every control step (pi^l).
 
-Step n uses the skill planned from the observation of step floor(n / plan_period) * plan_period, in one
-process and across processes alike, so that both give the same actions.
+One process and several follow the same PlanSchedule, so that both give the same actions.
 """
 
 from __future__ import annotations
@@ -18,10 +17,8 @@ import torch
 from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
 from hilam_core.policy.instructions import embed_instruction
 from hilam_core.policy.policy import Policy, load_policy
-
-
-class NonFiniteError(ValueError):
-    """A policy produced NaN or infinity: nothing may be sent to the arm."""
+from hilam_core.runtime.schedule import PlanSchedule
+from hilam_core.runtime.units import NonFiniteError
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class TemporalAggregation:
         self.chunks: deque[tuple[int, np.ndarray]] = deque(maxlen=chunk)
 
     def reset(self) -> None:
+        """Begin an episode: forget every chunk."""
         self.chunks.clear()
 
     def __call__(self, chunk: np.ndarray, step: int) -> np.ndarray:
@@ -159,6 +157,7 @@ class PolicyRunner:
     def __init__(self, policy: Policy):
         self.policy = policy
         self.planner, self.executor = SkillPlanner(policy), ActionExecutor(policy)
+        self.schedule = PlanSchedule(policy.plan_period)
         self.steps = 0
         self.skill: Skill | None = None
 
@@ -166,6 +165,7 @@ class PolicyRunner:
         """Begin an episode."""
         self.planner.reset(instruction)
         self.executor.reset(instruction)
+        self.schedule.reset()
         self.steps, self.skill = 0, None
 
     def act(self, raw: RawObservation | Mapping[str, Any]) -> np.ndarray:
@@ -173,8 +173,9 @@ class PolicyRunner:
         if not isinstance(raw, RawObservation):
             raw = RawObservation.from_env(raw)
         obs = preprocess(raw, self.policy.spec)
-        if self.skill is None or self.steps % self.policy.plan_period == 0:
+        if self.schedule.due(self.steps):
             self.skill = self.planner.plan(obs)
+        assert self.skill is not None  # the first step of an episode is always due
         action = self.executor.act(obs, self.skill, self.steps)
         self.steps += 1
         return action

@@ -8,8 +8,7 @@ import report
 
 from hilam_core.checkpoint import CheckpointError
 from hilam_core.errors import DataError
-from hilam_core.policy import PolicyConfig
-from hilam_core.runtime import random_policy
+from hilam_core.policy import PolicyConfig, random_policy
 
 pytest.importorskip("robosuite")
 

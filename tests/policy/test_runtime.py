@@ -7,27 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from hilam_core.checkpoint import CheckpointError
 from hilam_core.data import read_demonstrations
-from hilam_core.policy import Policy, PolicyConfig, save_policy
-from hilam_core.policy.learning import PolicyFrames
-from hilam_core.runtime import (
-    ActionExecutor,
-    CheckpointError,
-    LanguageError,
-    NonFiniteError,
+from hilam_core.observation import (
     Observation,
     ObservationError,
     ObservationSpec,
-    PolicyRunner,
     RawObservation,
-    Skill,
-    SkillPlanner,
-    TemporalAggregation,
-    load_policy,
     preprocess,
     proprioception,
-    random_policy,
 )
+from hilam_core.policy import LanguageError, Policy, PolicyConfig, load_policy, random_policy, save_policy
+from hilam_core.policy.learning import PolicyFrames
+from hilam_core.runtime.control import ActionExecutor, PolicyRunner, Skill, SkillPlanner, TemporalAggregation
+from hilam_core.runtime.units import NonFiniteError
 
 INSTRUCTION = "pick up the milk and place it in the basket"
 

@@ -26,6 +26,6 @@ def workspace(built_workspace):
 @pytest.fixture(scope="session")
 def random_checkpoint(tmp_path_factory):
     """A valid policy with random weights."""
-    from hilam_core.runtime import random_policy
+    from hilam_core.policy import random_policy
 
     return random_policy(tmp_path_factory.mktemp("checkpoint") / "policy", seed=3)

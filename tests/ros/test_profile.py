@@ -5,7 +5,6 @@ import json
 from dataclasses import asdict
 
 import pytest
-from hilam_ros.commands import CommandScale
 from hilam_ros.profile import (
     ProfileError,
     check_cameras,
@@ -16,6 +15,9 @@ from hilam_ros.profile import (
     trained_assets,
 )
 from ros_workspace import PACKAGES
+
+from hilam_core.runtime.limits import SpeedLimits
+from hilam_core.runtime.units import CommandScale
 
 CONFIG = PACKAGES / "hilam_ros" / "config"
 LIBERO = read_profile(CONFIG / "libero.yaml")
@@ -38,7 +40,8 @@ def test_shipped_profiles_load_and_differ_only_in_known_parameters():
 
 
 def test_libero_profile_states_what_osc_pose_means():
-    assert {name: LIBERO[name] for name in asdict(CommandScale())} == asdict(CommandScale())
+    expected = asdict(CommandScale()) | asdict(SpeedLimits())
+    assert {name: LIBERO[name] for name in expected} == expected
 
 
 def test_misspelt_or_mistyped_parameter_is_refused(tmp_path):

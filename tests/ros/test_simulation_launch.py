@@ -22,7 +22,8 @@ def in_process_actions(checkpoint, steps):
     """The plain loop: the same policy in one process from the same initial state."""
     import torch
 
-    from hilam_core.runtime import PolicyRunner, load_policy
+    from hilam_core.policy import load_policy
+    from hilam_core.runtime.control import PolicyRunner
     from hilam_sim import LiberoEnv
 
     torch.set_num_threads(1)

@@ -9,12 +9,14 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
 from std_msgs.msg import Float64MultiArray
 
-from hilam_core.runtime import ActionExecutor, NonFiniteError, ObservationError, Skill
-from hilam_ros.commands import NonFiniteCommand, PoseTarget
+from hilam_core.observation import ObservationError
+from hilam_core.runtime.control import ActionExecutor, Skill
+from hilam_core.runtime.limits import SpeedLimits
+from hilam_core.runtime.schedule import PlanSchedule
+from hilam_core.runtime.units import NonFiniteError, PoseTarget
 from hilam_ros.messages import stamp_to_ns
 from hilam_ros.node import NodeError, command_scale, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
-from hilam_ros.skills import skill_for_step
 
 COMMAND_MODES = ("twist", "pose")
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
@@ -30,7 +32,15 @@ class ActionExecutorNode(PolicyNode):
     def __init__(self) -> None:
         super().__init__("action_executor")
         self.low_level = ActionExecutor(self.policy)
+        self.schedule = PlanSchedule(self.policy.plan_period)
         self.scale = command_scale(self)
+        default = SpeedLimits()
+        self.limits = SpeedLimits(
+            self.parameter("max_linear_m_s", default.max_linear_m_s, "limit of the commanded linear speed"),
+            self.parameter(
+                "max_angular_rad_s", default.max_angular_rad_s, "limit of the commanded angular speed"
+            ),
+        )
         self.pose_target = PoseTarget(self.scale.control_hz)
         self.max_observation_age_s = self.parameter(
             "max_observation_age_s", 0.2, "older observations are not acted on"
@@ -106,13 +116,10 @@ class ActionExecutorNode(PolicyNode):
 
     def try_act(self) -> None:
         """Act on the pending observation, once, as soon as the skill for it is there."""
-        obs = self.pending
-        if obs is None:
+        obs, skill = self.pending, self.skill
+        if obs is None or skill is None or skill.episode != obs.episode:
             return
-        skill = skill_for_step(
-            self.skill, obs.episode, obs.seq, self.policy.plan_period, self.max_skill_age_steps
-        )
-        if skill is None:
+        if not self.schedule.serves(skill.seq, obs.seq, self.max_skill_age_steps):
             return
         self.pending = None
         if (
@@ -132,7 +139,7 @@ class ActionExecutorNode(PolicyNode):
             )
             acted_s = time.perf_counter()
             self.command(obs, action)
-        except (NonFiniteError, NonFiniteCommand) as error:
+        except NonFiniteError as error:
             self.refuse(f"observation {obs.seq}: {error}")
             return
         except ObservationError as error:
@@ -149,7 +156,7 @@ class ActionExecutorNode(PolicyNode):
 
     def command(self, obs: Observation, action: np.ndarray) -> None:
         """Publish what the action means for this arm: gripper first, the motion completes the pair."""
-        twist, self.gripper_m = self.scale.to_twist(action), self.scale.to_gripper(action)
+        twist, self.gripper_m = self.limits.apply(self.scale.to_twist(action)), self.scale.to_gripper(action)
         self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
         self.motion.publish(
             self.pose_message(obs, twist) if self.poses else self.twist_message(obs.header.stamp, twist)

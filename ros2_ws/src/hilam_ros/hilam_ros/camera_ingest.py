@@ -12,9 +12,9 @@ from hilam_msgs.msg import Observation
 from sensor_msgs.msg import Image, JointState
 
 from hilam_core.observation import ObservationSpec, RawObservation, preprocess
+from hilam_core.runtime.pairing import Pairing, RateGate
 from hilam_ros.messages import image_array, image_message, stamp_to_ns
 from hilam_ros.node import NodeError, StackNode, camera_topics, run_node
-from hilam_ros.pairing import Pairing, RateGate
 
 
 class CameraIngest(StackNode):

@@ -13,9 +13,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 
-from hilam_ros.commands import NonFiniteCommand
-from hilam_ros.episode import EpisodeRecorder, summary_lines
-from hilam_ros.mailbox import LockstepMailbox, RealtimeMailbox
+from hilam_core.runtime.episode import EpisodeRecorder, summary_lines
+from hilam_core.runtime.mailbox import LockstepMailbox, RealtimeMailbox
+from hilam_core.runtime.units import NonFiniteError
 from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import LATCHED, READY, NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_ros.profile import ProfileError, read_card
@@ -225,7 +225,7 @@ class LiberoBridge(StackNode):
             return
         try:
             action = self.lockstep_mailbox.action()
-        except NonFiniteCommand as error:
+        except NonFiniteError as error:
             raise NodeError(f"refused the command for observation {self.step_number}: {error}") from None
         if action is not None:
             self.step(action)

@@ -19,9 +19,9 @@ from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 
-from hilam_ros.commands import CommandScale
+from hilam_core.runtime.timing import StageStats
+from hilam_core.runtime.units import CommandScale
 from hilam_ros.profile import MODES
-from hilam_ros.timing import StageStats
 
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
@@ -142,14 +142,12 @@ def camera_topics(node: StackNode) -> dict[str, str]:
 
 
 def command_scale(node: StackNode) -> CommandScale:
-    """The arm's scales and limits, from parameters of the same names."""
+    """The arm's scales, from parameters of the same names."""
     default = CommandScale()
     describe = {
         "control_hz": "control steps a second that the policy was trained at",
         "position_m": "displacement in one control period at full action",
         "rotation_rad": "rotation in one control period at full action",
-        "max_linear_m_s": "limit of the commanded linear speed",
-        "max_angular_rad_s": "limit of the commanded angular speed",
         "gripper_open_m": "finger position when open",
         "gripper_closed_m": "finger position when closed",
         "gripper_binary": "command only open or closed",

@@ -8,10 +8,12 @@ from array import array
 import numpy as np
 from hilam_msgs.msg import LatentSkill, Observation
 
-from hilam_core.runtime import NonFiniteError, ObservationError, SkillPlanner
+from hilam_core.observation import ObservationError
+from hilam_core.runtime.control import SkillPlanner
+from hilam_core.runtime.schedule import PlanSchedule
+from hilam_core.runtime.units import NonFiniteError
 from hilam_ros.node import NodeError, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
-from hilam_ros.skills import PlanSchedule
 
 
 class SkillPlannerNode(PolicyNode):
@@ -29,6 +31,7 @@ class SkillPlannerNode(PolicyNode):
         self.watch([observations], [self.publisher])
 
     def on_task(self) -> None:
+        self.schedule.reset()
         if self.task is None:
             return
         try:
@@ -39,7 +42,7 @@ class SkillPlannerNode(PolicyNode):
         self.high_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
-        if not self.is_current(msg) or not self.schedule.due(msg.episode, msg.seq):
+        if not self.is_current(msg) or not self.schedule.due(msg.seq):
             return
         start_s = time.perf_counter()
         try:

@@ -1,6 +1,6 @@
 """Images and arm states are matched by their stamps, not by when they arrive."""
 
-from hilam_ros.pairing import Pairing, RateGate
+from hilam_core.runtime.pairing import Pairing, RateGate
 
 MS = 1_000_000
 STREAMS = ["agentview", "eye_in_hand", "joints"]

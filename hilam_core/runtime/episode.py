@@ -1,4 +1,4 @@
-"""What an episode leaves behind: episode.mp4, episode.json and episode_actions.npy. No ROS here."""
+"""What an episode leaves behind: episode.mp4, episode.json and episode_actions.npy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 
-from hilam_ros.timing import summarize_ms
+from hilam_core.runtime.timing import summarize_ms
 
 STAGES = ("simulate", "ingest", "plan", "act", "command", "topics", "observation_to_command")
 

@@ -1,12 +1,12 @@
-"""What an episode leaves behind, and the statistics in it."""
+"""What an episode leaves behind."""
 
 import json
 
 import av
 import numpy as np
 import pytest
-from hilam_ros.episode import EpisodeRecorder, summary_lines
-from hilam_ros.timing import StageStats, summarize_ms
+
+from hilam_core.runtime.episode import EpisodeRecorder, summary_lines
 
 FACTS = {"success": True, "steps": 3, "rate_hz": 19.9, "mode": "lockstep", "task": "pick", "init_state": 4}
 
@@ -50,15 +50,3 @@ def test_summary_names_outcome_rate_and_latencies(tmp_path):
     lines = summary_lines(record(tmp_path)[1])
     assert lines[0] == "pick, initial state 4: success after 3 steps at 19.9 Hz (lockstep)"
     assert any(line.split()[0] == "act" and "2.00" in line for line in lines)
-
-
-def test_stage_statistics_stay_bounded_and_forget_the_past():
-    stats = StageStats(window=100)
-    for step in range(1000):
-        stats.add(1.0 if step < 800 else 0.01, now_s=step * 0.05)
-    report = stats.report(now_s=50.0)
-    assert report["count"] == 1000
-    assert report["rate_hz"] == 20.0
-    assert report["max_ms"] == 10.0
-    assert report["age_s"] == pytest.approx(0.05)
-    assert summarize_ms([]) == {"count": 0}

@@ -1,10 +1,10 @@
-"""Which command a control step applies. Stamps are integer nanoseconds. No ROS here."""
+"""Which command a control step applies. Stamps are integer nanoseconds."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hilam_ros.commands import CommandScale
+from hilam_core.runtime.units import CommandScale
 
 
 class LockstepMailbox:
@@ -33,7 +33,7 @@ class LockstepMailbox:
         return [name for name, value in parts.items() if value is None]
 
     def action(self) -> np.ndarray | None:
-        """The action float32[7], None while a part is missing; NonFiniteCommand if it is not finite."""
+        """The action float32[7], None while a part is missing; NonFiniteError if it is not finite."""
         if self._twist is None or self._gripper_m is None:
             return None
         return self.scale.to_action(self._twist, self._gripper_m)

@@ -1,4 +1,4 @@
-"""Which images and arm states belong together. Stamps are integer nanoseconds. No ROS here."""
+"""Which images and arm states belong together. Stamps are integer nanoseconds."""
 
 from __future__ import annotations
 

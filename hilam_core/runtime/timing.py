@@ -1,4 +1,4 @@
-"""Latency and rate statistics of a control loop. No ROS here."""
+"""Latency and rate statistics of a control loop."""
 
 from __future__ import annotations
 
