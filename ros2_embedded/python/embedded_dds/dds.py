@@ -6,10 +6,15 @@ calls that wait or write release the GIL.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes as ct
+import io
 import os
+import re
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from importlib.machinery import PathFinder
@@ -303,6 +308,39 @@ def _hide_type_information(topic: int) -> None:
     slot[0] = ct.addressof(_patched_operations[slot[0]])
 
 
+def _open_domain(domain_id: int) -> int:
+    """The domain with our configuration. DdsError with what Cyclone wrote to stderr, if it refuses that."""
+    said = io.StringIO()
+    with _stderr_into(said):
+        entity = _lib.dds_create_domain(domain_id, configuration().encode())
+    if entity >= 0:
+        if said.getvalue():
+            print(said.getvalue(), end="", file=sys.stderr)  # warnings
+        return entity
+    lines = [re.sub(r"^[\d.]+ \[\d+\] +\S+: ", "", line) for line in said.getvalue().splitlines()]
+    source = f" (CYCLONEDDS_URI is {uri!r})" if (uri := os.environ.get("CYCLONEDDS_URI")) else ""
+    raise DdsError(f"Cyclone DDS refuses its configuration: {'; '.join(lines) or entity}{source}")
+
+
+@contextlib.contextmanager
+def _stderr_into(text: io.StringIO) -> Iterator[None]:
+    """Collects what C code writes to the descriptor of stderr, if there is one."""
+    if sys.stderr is None:
+        yield
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile("w+", errors="replace") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            text.write(file.read())
+
+
 class Participant:
     """A DDS participant and everything made from it; `close` deletes it all, in order."""
 
@@ -313,12 +351,7 @@ class Participant:
         self.domain_id = domain_id
         with self._lock:
             if domain_id not in self._domains:
-                config = configuration().encode()
-                code = _lib.dds_create_domain(domain_id, config)
-                self._domains[domain_id] = [
-                    _checked(code, f"open domain {domain_id} with {config.decode()}"),
-                    0,
-                ]
+                self._domains[domain_id] = [_open_domain(domain_id), 0]
             qos = _lib.dds_create_qos()
             _lib.dds_qset_userdata(qos, b"enclave=/;", 10)
             self.entity = _lib.dds_create_participant(domain_id, qos, None)

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from embedded_dds.dds import Participant
     from embedded_dds.graph import Graph
 
+_LAST_DOMAIN = 232  # of the next one the ports would be above 65535
+
+
+def environment_domain_id() -> int:
+    """ROS_DOMAIN_ID, 0 if it is not set; RuntimeError if it is no domain."""
+    text = os.environ.get("ROS_DOMAIN_ID") or "0"
+    if not (text.isdecimal() and int(text) <= _LAST_DOMAIN):
+        raise RuntimeError(f"ROS_DOMAIN_ID is {text!r}, not a number from 0 to {_LAST_DOMAIN}")
+    return int(text)
+
 
 class Context:
     """What `rclpy.init` initialises. One DDS participant per context, made with the first node."""
@@ -47,12 +57,9 @@ class Context:
                 raise RuntimeError("Context.init() must only be called once")
             self.try_shutdown()  # leaves the domain if a signal stopped this context
             if domain_id is None:
-                text = os.environ.get("ROS_DOMAIN_ID") or "0"
-                if not text.isdigit():
-                    raise RuntimeError(f"ROS_DOMAIN_ID is {text!r}, not a number from 0 to 232")
-                domain_id = int(text)
-            if not 0 <= domain_id <= 232:
-                raise RuntimeError(f"Domain id ({domain_id}) must be between 0 and 232")
+                domain_id = environment_domain_id()
+            if not 0 <= domain_id <= _LAST_DOMAIN:
+                raise RuntimeError(f"Domain id ({domain_id}) must be between 0 and {_LAST_DOMAIN}")
             self._domain_id = domain_id
             self.arguments = arguments.parse(sys.argv if args is None else args)
             if initialize_logging:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ros2cli.main import CommandError
+from ros2cli.session import check_environment
 
 _SHOW = ("-s", "--show-args", "--show-arguments")
 _KNOWN = {
@@ -41,6 +42,7 @@ def launch(args: argparse.Namespace) -> int:
         print("Arguments (pass arguments as '<name>:=<value>'):\n")
         print("\n\n".join(argument.describe() for argument in declared) or "  No arguments.")
         return 0
+    check_environment()
     _warn_of_unknown(path, arguments, {argument.name for argument in declared})
     service = LaunchService(argv=texts, noninteractive=args.noninteractive, debug=args.debug)
     include = IncludeLaunchDescription(source, launch_arguments=arguments.items())

@@ -7,6 +7,7 @@ import os
 import shlex
 
 from ros2cli.main import CommandError
+from ros2cli.session import check_environment
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +27,6 @@ def run(args: argparse.Namespace) -> int:
         path = find_executable(args.package, args.executable)
     except (PackageNotFoundError, FileNotFoundError, LookupError, ValueError) as error:
         raise CommandError(str(error)) from None
+    check_environment()
     command = [*shlex.split(args.prefix), path, *args.arguments]
     os.execvp(command[0], command)

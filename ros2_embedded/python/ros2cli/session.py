@@ -18,17 +18,36 @@ T = TypeVar("T")
 
 @contextmanager
 def session() -> Iterator[Any]:
-    """A node that `ros2 node list` does not show; Ctrl-C raises KeyboardInterrupt."""
+    """A node that `ros2 node list` does not show; Ctrl-C raises KeyboardInterrupt. CommandError if no node
+    can be made in this environment."""
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node(f"_ros2cli_{os.getpid()}", enable_rosout=False, start_parameter_services=False)
+    try:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        name = f"_ros2cli_{os.getpid()}"
+        node = rclpy.create_node(name, enable_rosout=False, start_parameter_services=False)
+    except RuntimeError as error:
+        raise CommandError(str(error)) from None
     try:
         yield node
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def check_environment() -> None:
+    """CommandError where every node that this environment is given to would fail."""
+    from rclpy.context import environment_domain_id
+
+    try:
+        domain_id = environment_domain_id()
+        if os.environ.get("CYCLONEDDS_URI"):
+            from embedded_dds.dds import Participant
+
+            Participant(domain_id).close()
+    except RuntimeError as error:
+        raise CommandError(str(error)) from None
 
 
 def settle(look: Callable[[], T]) -> T:
