@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from sourcing import own_domain
 NODE = """
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, DurabilityPolicy
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from geometry_msgs.msg import PointStamped
@@ -32,7 +35,12 @@ node.declare_parameter("camera.names", ["left", "right"])
 publisher = node.create_publisher(PointStamped, "point", 10)
 message = PointStamped()
 message.header.frame_id, message.point.x = "base", 0.5
-node.create_timer(0.02, lambda: publisher.publish(message))
+
+def publish():
+    message.header.stamp = (node.get_clock().now() - Duration(seconds=100)).to_msg()
+    publisher.publish(message)
+
+node.create_timer(0.02, publish)
 latched_qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 latched = node.create_publisher(String, "latched", latched_qos)
 latched.publish(String(data="kept"))
@@ -110,15 +118,82 @@ def test_pub_reaches_a_subscription(ros2, node):
     assert "cannot fill String" in ros2("topic", "pub", "/x", "std_msgs/msg/String", "{dta: 1}", code=1)
 
 
-def test_hz_measures_the_rate_until_interrupted(node, node_env):
+@pytest.fixture
+def ctrl_c(node, node_env):
+    """Runs `ros2 ...` until `pattern` is in a line of its output, then presses Ctrl-C; that line."""
+    started = []
+
+    def run(pattern: str, *arguments: str) -> re.Match:
+        process = subprocess.Popen(
+            ["ros2", *arguments], env=node_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        for line in process.stdout:
+            if match := re.search(pattern, line):
+                break
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+        assert (process.returncode, error) == (130, "")
+        return match
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_statistics_of_a_topic_until_interrupted(ctrl_c):
+    """50 Hz of 40 bytes, on a machine that may be busy."""
+    rate = ctrl_c(r"average rate: ([\d.]+)", "topic", "hz", "/demo/point")[1]
+    assert 10 < float(rate) < 60
+    bandwidth = ctrl_c(r"([\d.]+) (K?B)/s from \d+ messages", "topic", "bw", "/demo/point")
+    assert 400 < float(bandwidth[1]) * {"B": 1, "KB": 1000}[bandwidth[2]] < 4000
+    delay = ctrl_c(r"average delay: ([\d.-]+)", "topic", "delay", "/demo/point")[1]
+    assert 99 < float(delay) < 110  # the talker stamps 100 s late
+
+
+def test_ctrl_c_ends_a_command_silently(ctrl_c):
+    ctrl_c("frame_id: base", "topic", "echo", "/demo/point")
+    ctrl_c("publishing #1", "topic", "pub", "-w", "0", "/demo/nobody", "std_msgs/msg/String")
+
+
+def catches_sigint(process: subprocess.Popen) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
+def loads_modules(process: subprocess.Popen) -> bool:
+    """Python has started, which catches SIGINT, and the command has not."""
+    while not catches_sigint(process):
+        time.sleep(0.001)
+    while catches_sigint(process):
+        time.sleep(0.001)
+    return True
+
+
+def joins_the_domain(process: subprocess.Popen) -> bool:
+    return "libddsc" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize("moment", [loads_modules, joins_the_domain])
+def test_ctrl_c_twice_is_silent_while_a_command_starts(node, node_env, moment):
     process = subprocess.Popen(
-        ["ros2", "topic", "hz", "/demo/point"], env=node_env, stdout=subprocess.PIPE, text=True
-    )
-    rate = float(re.fullmatch(r"average rate: ([\d.]+)\n", process.stdout.readline())[1])
+        ["ros2", "topic", "echo", "/demo/point"],
+        env=node_env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not moment(process):
+        time.sleep(0.001)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=10)
-    assert 25 < rate < 60  # 50 Hz, on a machine that may be busy
-    assert not error
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert error == ""
+
+
+def test_topics_of_a_type_are_found(ros2):
+    assert ros2("topic", "find", "geometry_msgs/msg/PointStamped") == "/demo/point\n"
+    assert ros2("topic", "find", "std_msgs/String") == "/demo/ear\n/demo/latched\n"
+    assert "have no header" in ros2("topic", "delay", "/demo/latched", code=1)
 
 
 def test_nodes_show_what_they_offer(ros2):

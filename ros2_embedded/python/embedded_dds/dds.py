@@ -425,13 +425,13 @@ class Participant:
             _PUBLICATIONS if writers else _SUBSCRIPTIONS, _clayer.ddspy_read_endpoint, construct
         )
 
-    def participants(self) -> set[bytes]:
-        """Gids of all participants alive in the domain, our own included."""
+    def participants(self) -> dict[bytes, Qos]:
+        """All participants alive in the domain by gid, our own included."""
 
-        def construct(key: bytes, _qos: Any, info: Any) -> Any:
-            return key if info.valid_data and info.instance_state == ALIVE else False
+        def construct(key: bytes, qos: Any, info: Any) -> Any:
+            return (key, qos or Qos()) if info.valid_data and info.instance_state == ALIVE else False
 
-        return set(self._read_builtin(_PARTICIPANTS, _clayer.ddspy_read_participant, construct))
+        return dict(self._read_builtin(_PARTICIPANTS, _clayer.ddspy_read_participant, construct))
 
 
 def guid(entity: int) -> bytes:

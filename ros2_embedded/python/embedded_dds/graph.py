@@ -11,6 +11,7 @@ from embedded_dds.definitions import type_hash
 from embedded_dds.types import dds_type_name, deserialize, message_class, ros_type_name, serialize
 
 _INFO = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+_TOPIC = "ros_discovery_info"
 PREFIXES = {"topic": "rt", "request": "rq", "reply": "rr"}
 
 
@@ -35,7 +36,7 @@ class Graph:
         self._own: list[tuple[NodeKey, NodeEnds]] = []
         self._others: dict[bytes, list[tuple[NodeKey, NodeEnds]]] = {}
         data = f"typehash={type_hash(_INFO)};".encode()
-        name = "ros_discovery_info", dds_type_name(_INFO)
+        name = _TOPIC, dds_type_name(_INFO)
         self._writer = participant.writer(*name, Qos(depth=1, transient_local=True, user_data=data))
         self._reader = participant.reader(*name, Qos(depth=0, transient_local=True, user_data=data))
 
@@ -93,6 +94,19 @@ class Graph:
             alive = self._participant.participants()
             self._others = {gid: nodes for gid, nodes in self._others.items() if gid in alive}
             return [node for nodes in self._others.values() for node in nodes]
+
+    def unheard(self, names: bool) -> set[bytes]:
+        """Participants of ROS processes that have not told us yet what endpoints they have, or with `names`
+        what nodes: Fast DDS does so 1 s and 3 s after it is discovered, Cyclone at once."""
+        found = self._participant.participants()
+        if names:
+            self.nodes()
+            heard = set(self._others)
+        else:
+            writers = self._participant.endpoints(writers=True)
+            heard = {end.participant for end in writers if end.topic == _TOPIC}
+        ros = {gid for gid, qos in found.items() if "enclave" in user_data_values(qos.user_data)}
+        return ros - heard
 
     def owners(self) -> dict[bytes, NodeKey]:
         """Which node each endpoint belongs to."""

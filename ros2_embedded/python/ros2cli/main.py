@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -36,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 0
     args = parser.parse_args(argv)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         return args.main(args) or 0
     except CommandError as error:
@@ -46,6 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as `ros2 topic list | head` does
         return 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Ctrl-C, once: while the command ends, more of them are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def add_verb(verbs, function) -> argparse.ArgumentParser:

@@ -27,7 +27,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 def list_(args: argparse.Namespace) -> None:
     """List nodes."""
     with session() as node:
-        names = [name for name in settle(lambda: node_names(node)) if args.all or not hidden(name)]
+        found = settle(node, lambda: node_names(node), names=True)
+    names = [name for name in found if args.all or not hidden(name)]
     print(len(names) if args.count_nodes else "\n".join(names))
 
 
@@ -36,7 +37,7 @@ def info(args: argparse.Namespace) -> None:
     with session() as node:
         name, namespace = require_node(node, args.node)
         look = {title: getattr(node, method) for title, method in _SECTIONS.items()}
-        found = settle(lambda: {title: sorted(get(name, namespace)) for title, get in look.items()})
+        found = settle(node, lambda: {title: sorted(get(name, namespace)) for title, get in look.items()})
     print(f"{namespace.rstrip('/')}/{name}")
     for title, items in found.items():
         _print_section(title, [item for item in items if not hidden(item[0])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from ros2cli.main import CommandError, add_verb
@@ -34,15 +35,20 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_verb(verbs, dump).add_argument("node")
 
 
-def list_(args: argparse.Namespace) -> None:
+def list_(args: argparse.Namespace) -> int:
     """List the parameters of a node or of all nodes."""
     with session() as node:
-        nodes = [args.node] if args.node else settle(lambda: node_names(node))
-        for name in nodes:
-            names = _names(node, name)
-            if not args.node:
-                print(f"{name}:")
-            print("\n".join(f"  {parameter}" for parameter in names))
+        if args.node:
+            print("\n".join(f"  {parameter}" for parameter in _names(node, args.node)))
+            return 0
+        code = 0
+        for name in settle(node, lambda: node_names(node), names=True):
+            try:
+                print("\n".join([f"{name}:", *(f"  {parameter}" for parameter in _names(node, name))]))
+            except CommandError as error:  # of one node, which does not keep the others from view
+                print(error, file=sys.stderr)
+                code = 1
+    return code
 
 
 def get(args: argparse.Namespace) -> None:
@@ -131,4 +137,4 @@ def _call(node: Any, name: str, service: str, **fields: Any) -> Any:
         service.removesuffix("Parameters")
     ]
     path = f"{namespace.rstrip('/')}/{short}/{verb}_parameters"
-    return call(node, service_type, path, service_type.Request(**fields))
+    return call(node, service_type, path, service_type.Request(**fields), answer_s=5.0)

@@ -25,7 +25,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def list_(args: argparse.Namespace) -> None:
     """List services."""
     with session() as node:
-        services = settle(lambda: sorted(node.get_service_names_and_types()))
+        services = settle(node, lambda: sorted(node.get_service_names_and_types()))
     for name, types in services:
         if args.include_hidden_services or not hidden(name):
             print(f"{name} [{', '.join(types)}]" if args.show_types else name)

@@ -12,6 +12,8 @@ from ros2cli.main import CommandError
 
 _POLL_S = 0.05
 _SETTLED_S = 0.4  # a graph that has not changed for so long is taken as complete
+_ALONE_S = 1.0  # an empty one only later: on a busy machine the others need time to answer
+_NAMES_S = 6.0  # Fast DDS tells its node names 3 s after discovery: twice that
 DISCOVERY_S = 3.0  # the longest wait for something that should be there
 T = TypeVar("T")
 
@@ -50,10 +52,16 @@ def check_environment() -> None:
         raise CommandError(str(error)) from None
 
 
-def settle(look: Callable[[], T]) -> T:
-    """What `look()` returns once that has stopped changing: nobody says when discovery is over."""
-    result, since, start = look(), time.monotonic(), time.monotonic()
-    while time.monotonic() - since < _SETTLED_S and time.monotonic() - start < DISCOVERY_S:
+def settle(node: Any, look: Callable[[], T], names: bool = False) -> T:
+    """What `look()` returns once that has stopped changing and every process has been heard of: nobody says
+    when discovery is over. With `names` it is about nodes, which some processes announce last."""
+    graph, start = node.context.graph, time.monotonic()
+    result, since = look(), start
+    while time.monotonic() - start < _NAMES_S:
+        alone = len(node.context.participant.participants()) < 2
+        quiet_s = _ALONE_S if alone else _SETTLED_S
+        if time.monotonic() - since >= quiet_s and not graph.unheard(names):
+            break
         time.sleep(_POLL_S)
         latest = look()
         if latest != result:
@@ -67,6 +75,16 @@ def wait_for(look: Callable[[], T], timeout_s: float = DISCOVERY_S) -> T:
     while not (result := look()) and time.monotonic() < end:
         time.sleep(_POLL_S)
     return result
+
+
+def spin_until_done(node: Any, future: Any, timeout_s: float = float("inf")) -> bool:
+    """Whether the future is done in time; in short steps, because a wait inside Cyclone hides Ctrl-C."""
+    import rclpy
+
+    end = time.monotonic() + timeout_s
+    while not future.done() and time.monotonic() < end:
+        rclpy.spin_until_future_complete(node, future, timeout_sec=min(0.1, end - time.monotonic()))
+    return future.done()
 
 
 def absolute(name: str) -> str:
@@ -127,21 +145,29 @@ def node_names(node: Any) -> list[str]:
 def require_node(node: Any, name: str) -> tuple[str, str]:
     """(name, namespace) of a node in the graph. Raises CommandError listing the nodes."""
     full = absolute(name)
-    if not wait_for(lambda: full in node_names(node)):
+    known = wait_for(lambda: full in node_names(node))
+    if not known and full not in settle(node, lambda: node_names(node), names=True):
         raise CommandError(f"no node '{full}', choices: {', '.join(node_names(node)) or 'none'}")
     namespace, _, short = full.rpartition("/")
     return short, namespace or "/"
 
 
-def call(node: Any, service_type: Any, name: str, request: Any, timeout_s: float = 5.0) -> Any:
-    """The response of a service. Raises CommandError if there is none in time."""
-    import rclpy
-
+def call(node: Any, service_type: Any, name: str, request: Any, answer_s: float = float("inf")) -> Any:
+    """The response of a service. Raises CommandError if there is no server, or no answer in time."""
     client = node.create_client(service_type, name)
-    if not client.wait_for_service(timeout_sec=timeout_s):
-        raise CommandError(f"service '{name}' is not available")
+    require_server(client)
     future = client.call_async(request)
-    rclpy.spin_until_future_complete(node, future, timeout_sec=timeout_s)
-    if not future.done():
-        raise CommandError(f"service '{name}' did not answer within {timeout_s:g} s")
+    if not spin_until_done(node, future, answer_s):
+        raise CommandError(f"service '{name}' did not answer within {answer_s:g} s")
     return future.result()
+
+
+def require_server(client: Any, timeout_s: float = 5.0) -> None:
+    """Waits for the server of a client. Raises CommandError if there is none, or none that we can reach."""
+    from rclpy.service import FOREIGN
+
+    wait_for(lambda: client.service_is_ready() or client._foreign(), timeout_s)
+    if client._foreign():
+        raise CommandError(f"service '{client.service_name}' belongs to a foreign node: {FOREIGN}")
+    if not client.service_is_ready():
+        raise CommandError(f"service '{client.service_name}' is not available")

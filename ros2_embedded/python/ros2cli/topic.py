@@ -1,14 +1,12 @@
-"""`ros2 topic list | type | info | echo | hz | pub`"""
+"""`ros2 topic list | type | info | find | echo | pub`; `hz`, `bw` and `delay` are in topic_statistics."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import time
-from collections import deque
-from itertools import pairwise
 from typing import Any
 
+from ros2cli import qos, topic_statistics
 from ros2cli.main import CommandError, add_verb
 from ros2cli.session import absolute, fill, find_type, hidden, interface, session, settle, wait_for
 
@@ -23,6 +21,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     verb = add_verb(verbs, info)
     verb.add_argument("topic")
     verb.add_argument("-v", "--verbose", action="store_true", help="show the endpoints with their QoS")
+    add_verb(verbs, find).add_argument("type", help="as std_msgs/msg/String")
     verb = add_verb(verbs, echo)
     verb.add_argument("topic")
     verb.add_argument("type", nargs="?", help="needed only while nobody publishes")
@@ -32,10 +31,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--timeout", type=float, help="end with exit code 1 after so many seconds without a message"
     )
-    _add_qos_options(verb)
-    verb = add_verb(verbs, hz)
-    verb.add_argument("topic")
-    verb.add_argument("-w", "--window", type=int, default=10000, help="messages to average over")
+    qos.add_options(verb)
     verb = add_verb(verbs, pub)
     verb.add_argument("topic")
     verb.add_argument("type")
@@ -47,19 +43,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         "-w", "--wait-matching-subscriptions", type=int, help="default 1 with --once or --times"
     )
     verb.add_argument("-p", "--print", type=int, default=1, help="print every n-th message")
-    _add_qos_options(verb)
-
-
-def _add_qos_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--qos-reliability", choices=["reliable", "best_effort"])
-    verb.add_argument("--qos-durability", choices=["volatile", "transient_local"])
-    verb.add_argument("--qos-depth", type=int, default=10)
+    qos.add_options(verb)
+    topic_statistics.add_verbs(verbs)
 
 
 def list_(args: argparse.Namespace) -> None:
     """List topics."""
     with session() as node:
-        topics = settle(lambda: sorted(node.get_topic_names_and_types()))
+        topics = settle(node, lambda: sorted(node.get_topic_names_and_types()))
     shown = [item for item in topics if args.include_hidden_topics or not hidden(item[0])]
     if args.count_topics:
         print(len(shown))
@@ -79,15 +70,26 @@ def info(args: argparse.Namespace) -> None:
     name = absolute(args.topic)
     with session() as node:
         print(f"Type: {find_type(node, name, 'topic')}")
-        ends = settle(lambda: [_endpoints(node, name, kind) for kind in ("publishers", "subscriptions")])
+        ends = settle(node, lambda: [_endpoints(node, name, kind) for kind in _ENDS], names=args.verbose)
     for title, found in zip(("Publisher", "Subscription"), ends, strict=True):
         print(f"\n{title} count: {len(found)}" if args.verbose else f"{title} count: {len(found)}")
         if args.verbose:
             print("".join(f"\n{end}\n" for end in found), end="")
 
 
+_ENDS = ("publishers", "subscriptions")
+
+
 def _endpoints(node: Any, topic: str, kind: str) -> list[str]:
     return sorted(str(end) for end in getattr(node, f"get_{kind}_info_by_topic")(topic))
+
+
+def find(args: argparse.Namespace) -> None:
+    """List the topics of a type."""
+    wanted = args.type if args.type.count("/") == 2 else args.type.replace("/", "/msg/")
+    with session() as node:
+        topics = settle(node, lambda: sorted(node.get_topic_names_and_types()))
+    print("".join(f"{name}\n" for name, types in topics if wanted in types), end="")
 
 
 def echo(args: argparse.Namespace) -> int:
@@ -113,7 +115,8 @@ def echo(args: argparse.Namespace) -> int:
     with session() as node:
         topic_type = args.type or find_type(node, args.topic, "topic")
         message_class = interface(topic_type, "msg")
-        node.create_subscription(message_class, absolute(args.topic), on_message, _matching_qos(node, args))
+        profile = qos.matching_options(node, absolute(args.topic), args)
+        node.create_subscription(message_class, absolute(args.topic), on_message, profile)
         quiet_since, seen = time.monotonic(), 0
         while not (args.once and printed):
             rclpy.spin_once(node, timeout_sec=0.1)
@@ -133,42 +136,6 @@ def _field(message: Any, path: str) -> Any:
     return message
 
 
-def hz(args: argparse.Namespace) -> None:
-    """Print the rate of a topic."""
-    import rclpy
-
-    arrivals: deque[float] = deque(maxlen=args.window + 1)
-    with session() as node:
-        message_class = interface(find_type(node, args.topic, "topic"), "msg")
-        on_message = lambda data: arrivals.append(time.perf_counter())  # noqa: E731
-        args.qos_reliability = args.qos_durability = None
-        args.qos_depth = 100
-        node.create_subscription(
-            message_class, absolute(args.topic), on_message, _matching_qos(node, args), raw=True
-        )
-        reported, report_at = 0.0, time.monotonic() + 1.0
-        while rclpy.ok():
-            rclpy.spin_once(node, timeout_sec=0.1)
-            if time.monotonic() < report_at:
-                continue
-            report_at += 1.0
-            if len(arrivals) < 2 or arrivals[-1] == reported:
-                print("no new messages", flush=True)
-            else:
-                reported = arrivals[-1]
-                print(_rate_report(list(arrivals)), flush=True)
-
-
-def _rate_report(arrivals: list[float]) -> str:
-    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
-    mean = sum(gaps) / len(gaps)
-    deviation = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
-    return (
-        f"average rate: {1 / mean:.3f}\n"
-        f"\tmin: {min(gaps):.3f}s max: {max(gaps):.3f}s std dev: {deviation:.5f}s window: {len(gaps) + 1}"
-    )
-
-
 def pub(args: argparse.Namespace) -> None:
     """Publish messages on a topic."""
     if args.rate <= 0:
@@ -177,7 +144,7 @@ def pub(args: argparse.Namespace) -> None:
     times = 1 if args.once else args.times
     wanted = args.wait_matching_subscriptions
     with session() as node:
-        publisher = node.create_publisher(type(message), absolute(args.topic), _qos(args))
+        publisher = node.create_publisher(type(message), absolute(args.topic), qos.from_options(args))
         for_ever = float("inf")
         matched = (1 if times else 0) if wanted is None else wanted
         if publisher.get_subscription_count() < matched:
@@ -190,25 +157,3 @@ def pub(args: argparse.Namespace) -> None:
             if count % args.print == 0:
                 print(f"publishing #{count}: {message!r}\n", flush=True)
             time.sleep(max(0.0, begin + count / args.rate - time.monotonic()) if count != times else 0.1)
-
-
-def _qos(args: argparse.Namespace) -> Any:
-    from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-
-    return QoSProfile(
-        depth=args.qos_depth,
-        reliability=ReliabilityPolicy[(args.qos_reliability or "reliable").upper()],
-        durability=DurabilityPolicy[(args.qos_durability or "volatile").upper()],
-    )
-
-
-def _matching_qos(node: Any, args: argparse.Namespace) -> Any:
-    """The strictest QoS with which every present publisher is heard, unless the options say otherwise."""
-    ends = node.get_publishers_info_by_topic(absolute(args.topic))
-    if ends and not args.qos_reliability:
-        reliable = all(end.qos_profile.reliability.name == "RELIABLE" for end in ends)
-        args.qos_reliability = "reliable" if reliable else "best_effort"
-    if ends and not args.qos_durability:
-        latched = all(end.qos_profile.durability.name == "TRANSIENT_LOCAL" for end in ends)
-        args.qos_durability = "transient_local" if latched else "volatile"
-    return _qos(args)
