@@ -1,8 +1,11 @@
-"""Errors a user can act on: one line with what was wrong, which value, which file, and what to do."""
+"""Errors a user can act on: one line with what was wrong, which value, which file, and what to do.
+
+`HilamError` is the one root: programs, nodes and launch files print it as one line, without a traceback.
+"""
 
 
 class HilamError(ValueError):
-    """Base of every error that a user can put right; programs print it without a traceback."""
+    """Base of every error that a user can put right."""
 
 
 class ConfigError(HilamError):
@@ -11,3 +14,11 @@ class ConfigError(HilamError):
 
 class DataError(HilamError):
     """A data file that is missing, corrupt, incomplete or does not fit the others."""
+
+
+class FileError(HilamError):
+    """A file or folder that cannot be made or written: a full disk, a read-only folder, no permission."""
+
+
+class CheckpointError(HilamError):
+    """A checkpoint that is missing, damaged, or made for something else."""

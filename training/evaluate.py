@@ -22,13 +22,14 @@ from typing import Annotated, Any, Literal
 import tyro
 from tqdm import tqdm
 
-from hilam_core.checkpoint import load_card, load_checkpoint, write_json
+from hilam_core.cards import load_card, load_whole_card
 from hilam_core.errors import ConfigError, DataError
+from hilam_core.files import write_json
+from hilam_core.program import run_program
 from hilam_core.runtime.control import load_runner
-from hilam_core.training import run_program
+from hilam_core.statistics import wilson_interval
 from hilam_sim.assets import resolve_assets
-from hilam_sim.errors import SimError
-from hilam_sim.protocol import scattered_protocol, stored_protocol, wilson_interval
+from hilam_sim.protocol import scattered_protocol, stored_protocol
 from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
 from hilam_sim.tasks import get_task, list_tasks
 
@@ -79,7 +80,7 @@ def make_specs(config: Config) -> list[EpisodeSpec]:
 
 def new_result(config: Config) -> dict[str, Any]:
     """A result without episodes."""
-    _, card = load_checkpoint(config.policy, "policy")  # damaged weights end here, not in a worker
+    card = load_whole_card(config.policy, "policy")  # damaged weights end here, not in a worker
     return {
         "label": config.label or config.policy.resolve().name,
         "policy": str(config.policy),
@@ -133,7 +134,6 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
     episodes = result["episodes"]
     names = list(dict.fromkeys(episode["task_name"] for episode in episodes))
     tasks = {name: summarise([e for e in episodes if e["task_name"] == name]) for name in names}
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {**result, "overall": summarise(episodes), "tasks": tasks})
 
 
@@ -187,4 +187,4 @@ def main(config: Config) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    run_program(main, Config, SimError)
+    run_program(main, Config)

@@ -1,37 +1,36 @@
 """Write demonstrations as action-less video: one mp4 each and a list of captions.
 
-    python training/export_video.py --data data/libero_object --output data/video
+    python training/export_video.py --data data/libero_object --out data/video
 
-writes `<output>/<task>_<number>.mp4` and `<output>/captions.jsonl`, one line a video: `file`, `caption` (the
+writes `<out>/<task>_<number>.mp4` and `<out>/captions.jsonl`, one line a video: `file`, `caption` (the
 instruction), `frames`, `fps`, `camera`, `size`. Run the same command again to continue after an interruption;
-`train_lam.py --data <output>` learns from the folder. For sharper pictures draw the demonstrations again
+`train_lam.py --data <out>` learns from the folder. For sharper pictures draw the demonstrations again
 first: `collect_demos.py --rerender ... --image-size 256`.
 """
 
 import json
-import os
-import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from hilam_core.data import Episode, read_demonstrations, write_video
+from hilam_core.data import Episode, read_demonstrations
 from hilam_core.errors import ConfigError, DataError
+from hilam_core.files import replacing, writable_folder
+from hilam_core.program import run_program
+from hilam_core.video import write_video
 
 FPS = 20
 CAPTIONS = "captions.jsonl"
 
 
 @dataclass(frozen=True)
-class Args:
+class Config:
     data: tuple[Path, ...] = (Path("data/libero_object"),)
     """Files or folders of demonstrations."""
-    output: Path = Path("data/video")
+    out: Path = Path("data/video")
     """Folder to write to."""
     camera: str = "agentview"
     """Whose images: agentview or eye_in_hand."""
@@ -52,9 +51,8 @@ def read_captions(path: Path) -> dict[str, dict]:
 
 def write_captions(path: Path, captions: dict[str, dict]) -> None:
     """Write them all, or leave the file as it was."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text("".join(json.dumps(captions[file]) + "\n" for file in sorted(captions)))
-    os.replace(draft, path)
+    with replacing(path) as draft:
+        draft.write_text("".join(json.dumps(captions[file]) + "\n" for file in sorted(captions)))
 
 
 def resized(frames: np.ndarray, size: int) -> np.ndarray:
@@ -77,11 +75,11 @@ def caption_of(episode: Episode, camera: str, size: int | None) -> dict:
     }
 
 
-def main(args: Args) -> None:
-    episodes = read_demonstrations(args.data, limit=args.limit, cameras=(args.camera,))
-    rows = [caption_of(episode, args.camera, args.size) for episode in episodes]
-    args.output.mkdir(parents=True, exist_ok=True)
-    captions = read_captions(args.output / CAPTIONS)
+def main(config: Config) -> None:
+    episodes = read_demonstrations(config.data, limit=config.limit, cameras=(config.camera,))
+    rows = [caption_of(episode, config.camera, config.size) for episode in episodes]
+    writable_folder(config.out)
+    captions = read_captions(config.out / CAPTIONS)
     for row in rows:
         if row["size"] < 2 or row["size"] % 2:
             raise ConfigError(
@@ -89,29 +87,21 @@ def main(args: Args) -> None:
             )
         if captions.get(row["file"], row) != row:
             raise DataError(
-                f"{args.output / row['file']} was written otherwise ({captions[row['file']]}): "
-                "choose the same, or another --output"
+                f"{config.out / row['file']} was written otherwise ({captions[row['file']]}): "
+                "choose the same, or another --out"
             )
     if len({row["file"] for row in rows}) < len(rows):
-        raise DataError("two files of demonstrations have the same name: export them to an --output each")
+        raise DataError("two files of demonstrations have the same name: export them to an --out each")
     try:
         for episode, row in zip(tqdm(episodes, unit="video"), rows, strict=True):
-            video = args.output / row["file"]
+            video = config.out / row["file"]
             if row["file"] not in captions or not video.exists():
-                write_video(video, resized(episode.frames[args.camera], row["size"]), FPS)
+                write_video(video, resized(episode.frames[config.camera], row["size"]), FPS)
                 captions[row["file"]] = row
     finally:
-        write_captions(args.output / CAPTIONS, captions)
-    print(f"{args.output}: {len(rows)} videos and {CAPTIONS}")
+        write_captions(config.out / CAPTIONS, captions)
+    print(f"{config.out}: {len(rows)} videos and {CAPTIONS}")
 
 
 if __name__ == "__main__":
-    for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us in the background
-        signal.signal(name, signal.default_int_handler)
-    try:
-        main(tyro.cli(Args, description=__doc__))
-    except (ConfigError, DataError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: finished videos are kept, run again to continue", file=sys.stderr)
-        sys.exit(130)
+    run_program(main, Config)

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from hilam_core.cards import checkpoint_hash, load_card
 from hilam_core.data import LatentStore, content_hash, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError
-from hilam_core.lam import load_lam
-from hilam_core.lam.extract import action_probe, extract_latents
-from hilam_core.training import checkpoint_hash, load_card, run_program
+from hilam_core.lam import action_probe, extract_latents, load_lam
+from hilam_core.program import run_program
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Config:
 
 def main(config: Config) -> None:
     card, model = load_card(config.lam, "lam"), load_lam(config.lam)
-    gap = card["config"]["gap"] if config.gap is None else config.gap
+    gap = card["program"]["gap"] if config.gap is None else config.gap
     episodes = read_demonstrations(config.data, limit=config.limit, cameras=(config.camera,))
     latents = {}
     for episode in tqdm(episodes, desc="latent actions"):

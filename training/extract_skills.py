@@ -14,11 +14,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hilam_core.checkpoint import write_json
+from hilam_core.cards import checkpoint_hash
 from hilam_core.data import LatentStore, SkillStore, read_demonstrations, split_held_out
+from hilam_core.files import write_json
+from hilam_core.program import run_program
 from hilam_core.skills import extract_skills, load_skills, segmentation_report
 from hilam_core.skills.figures import draw_strip
-from hilam_core.training import checkpoint_hash, run_program
 
 
 @dataclass

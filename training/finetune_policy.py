@@ -14,30 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from hilam_core.data import read_demonstrations, split_held_out
+from hilam_core.cards import checkpoint_hash
+from hilam_core.data import describe_data, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError
-from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy, save_policy
-from hilam_core.policy.learning import (
-    Batch,
-    PolicyFrames,
-    held_out_metrics,
-    level_loss,
-    predict_skills,
-    run_level,
-    set_input_statistics,
-)
-from hilam_core.training import (
-    TrainConfig,
-    checkpoint_hash,
-    config_dict,
-    describe_data,
-    is_main_process,
-    make_card,
-    run_program,
-    train,
-)
+from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
+from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_input_statistics
+from hilam_core.policy.evaluate import held_out_metrics
+from hilam_core.policy.extract import predict_skills
+from hilam_core.policy.loss import action_loss
+from hilam_core.program import run_program
+from hilam_core.training import TrainConfig, save_stage, train
 
 ACTION_DIM = 7
 
@@ -72,30 +59,6 @@ class Config:
             raise ConfigError(f"share must be in (0, 1], got {self.share}")
 
 
-class ActionLabels:
-    """Batches of observations, the skill in force, and the actions that follow."""
-
-    def __init__(self, policy: Policy, frames: PolicyFrames):
-        self.frames, self.chunk, self.plan_period = frames, policy.low.config.chunk, policy.plan_period
-        self.actions = np.concatenate([episode.actions for episode in frames.episodes])
-        self.waypoint = frames.waypoints()
-        self.skills = predict_skills(policy, frames) if policy.high is not None else None
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """Observations with `low_target`, `waypoint`, and `skill` planned up to one period ago."""
-        batch = {
-            **self.frames.inputs(rows, rng),
-            "low_target": torch.from_numpy(self.actions[self.frames.chunk_rows(rows, self.chunk)]),
-            "waypoint": torch.from_numpy(self.waypoint[rows]),
-            "skill": None,
-        }
-        if self.skills is not None:
-            age = rng.integers(0, self.plan_period, len(rows)) if rng else np.zeros_like(rows)
-            planned = np.maximum(rows - age, self.frames.first[rows])
-            batch["skill"] = torch.from_numpy(self.skills[planned])
-        return batch
-
-
 def make_policy(config: Config) -> Policy:
     """The pretrained policy with pi^h frozen and a fresh action head, or a fresh flat BAKU."""
     torch.manual_seed(config.train.seed)
@@ -109,10 +72,10 @@ def make_policy(config: Config) -> Policy:
     return policy
 
 
-def action_loss(policy: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """pi^l's loss on robot actions; pi^h takes no part."""
-    assert isinstance(policy, Policy)
-    return level_loss(policy.low, run_level(policy.low, batch, batch["skill"]), batch, "low_")
+def label(policy: Policy, frames: PolicyFrames) -> ActionLabels:
+    """Frames with the actions to imitate and, for a hierarchy, the skills that the frozen pi^h predicts."""
+    skills = predict_skills(policy, frames) if policy.high is not None else None
+    return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills)
 
 
 def first_share(episodes: list, share: float) -> list:
@@ -131,7 +94,7 @@ def main(config: Config) -> None:
     frames = PolicyFrames(training, policy.spec)
     if config.pretrained is None:
         set_input_statistics(policy.low, frames)
-    labels, test = ActionLabels(policy, frames), ActionLabels(policy, PolicyFrames(held_out, policy.spec))
+    labels, test = label(policy, frames), label(policy, PolicyFrames(held_out, policy.spec))
     test_rows = np.random.default_rng(0).integers(0, len(test.frames), (8, 64))
     data = describe_data(config.data, training)
     parents = {} if config.pretrained is None else {"pretrained": checkpoint_hash(config.pretrained)}
@@ -144,21 +107,8 @@ def main(config: Config) -> None:
         held_out_metrics([test.batch(rows) for rows in test_rows], action_loss),
         {"policy": policy.config, "data": data["hash"], "parents": parents},
     )
-    if not is_main_process():
-        return
-    card = make_card(
-        "policy",
-        policy.config,
-        data,
-        config.train.seed,
-        {**policy.card.get("parents", {}), **parents},
-        stage="finetuned",
-        program=config_dict(config),
-        metrics=result.metrics,
-        minutes=round(result.minutes, 2),
-    )
-    save_policy(config.out, policy, card)
-    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes", result.metrics)
+    parents = {**policy.card.get("parents", {}), **parents}
+    save_stage("policy", policy, config, result, data, parents, stage="finetuned")
 
 
 if __name__ == "__main__":

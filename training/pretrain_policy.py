@@ -14,28 +14,26 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from hilam_core.data import LatentStore, SkillStore, content_hash, read_demonstrations, split_held_out
-from hilam_core.policy import BakuConfig, Policy, PolicyConfig, save_policy
-from hilam_core.policy.learning import (
-    Batch,
+from hilam_core.data import (
+    LatentStore,
+    SkillStore,
+    content_hash,
+    describe_data,
+    read_demonstrations,
+    split_held_out,
+)
+from hilam_core.policy import BakuConfig, Policy, PolicyConfig
+from hilam_core.policy.batches import (
     PolicyFrames,
-    held_out_metrics,
-    level_loss,
-    run_level,
+    Pseudolabels,
     set_input_statistics,
     set_target_statistics,
 )
-from hilam_core.training import (
-    TrainConfig,
-    config_dict,
-    describe_data,
-    is_main_process,
-    make_card,
-    run_program,
-    train,
-)
+from hilam_core.policy.evaluate import held_out_metrics
+from hilam_core.policy.loss import pretraining_loss
+from hilam_core.program import run_program
+from hilam_core.training import TrainConfig, save_stage, train
 
 
 @dataclass
@@ -68,32 +66,6 @@ class Config:
     """Optimisation."""
 
 
-class Pseudolabels:
-    """Batches for both levels from the same frames."""
-
-    def __init__(
-        self, frames: PolicyFrames, latents: LatentStore, skills: SkillStore, stage: int, chunk: int
-    ):
-        keys = [episode.key for episode in frames.episodes]
-        self.frames, self.chunk = frames, chunk
-        self.z_low = np.concatenate([latents[key]["z"] for key in keys])
-        self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
-        self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
-        self.waypoint = frames.waypoints()
-
-    def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """Observations with `high_target`, `high_boundary`, `low_target`, `skill` and `waypoint`."""
-        skill = torch.from_numpy(self.z_high[rows])
-        return {
-            **self.frames.inputs(rows, rng),
-            "skill": skill,
-            "high_target": skill[:, None],
-            "high_boundary": torch.from_numpy(self.boundary[rows]),
-            "low_target": torch.from_numpy(self.z_low[self.frames.chunk_rows(rows, self.chunk)]),
-            "waypoint": torch.from_numpy(self.waypoint[rows]),
-        }
-
-
 def policy_config(config: Config, latent_dim: int, skill_dim: int) -> PolicyConfig:
     """The shape of the policy to pretrain."""
     base = BakuConfig(waypoint=config.waypoint, output_dim=latent_dim)
@@ -118,17 +90,6 @@ def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
         policy.low.skill_mean.copy_(policy.high.output_mean)
         policy.low.skill_std.copy_(policy.high.output_std)
     return policy
-
-
-def pretraining_loss(policy: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """The losses of the levels there are; they share no weights."""
-    assert isinstance(policy, Policy)
-    skill = batch["skill"] if policy.high is not None else None
-    loss, terms = level_loss(policy.low, run_level(policy.low, batch, skill), batch, "low_")
-    if policy.high is not None:
-        high_loss, high_terms = level_loss(policy.high, run_level(policy.high, batch), batch, "high_")
-        loss, terms = loss + high_loss, {**terms, **high_terms}
-    return loss, terms
 
 
 def main(config: Config) -> None:
@@ -164,22 +125,8 @@ def main(config: Config) -> None:
             "held_out_every": config.held_out_every,
         },
     )
-    if not is_main_process():
-        return
     parents = {"lam": latents.attrs["checkpoint_hash"], "skills": skills.attrs["checkpoint_hash"]}
-    card = make_card(
-        "policy",
-        shape,
-        data,
-        config.train.seed,
-        parents,
-        stage="pretrained",
-        program=config_dict(config),
-        metrics=result.metrics,
-        minutes=round(result.minutes, 2),
-    )
-    save_policy(config.out, policy, card)
-    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes", result.metrics)
+    save_stage("policy", policy, config, result, data, parents, stage="pretrained")
 
 
 if __name__ == "__main__":

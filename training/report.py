@@ -19,8 +19,8 @@ import matplotlib.pyplot as plt
 import tyro
 
 from hilam_core.errors import DataError
-from hilam_core.training import run_program
-from hilam_sim.protocol import wilson_interval
+from hilam_core.program import run_program
+from hilam_core.statistics import wilson_interval
 
 
 @dataclass

@@ -13,19 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hilam_core.data import read_clips, split_held_out
+from hilam_core.data import describe_data, read_clips, split_held_out
 from hilam_core.errors import ConfigError
 from hilam_core.lam import FramePairs, LAMConfig, LatentActionModel, evaluate_lam, lam_loss
 from hilam_core.lam.figures import draw_predictions
-from hilam_core.training import (
-    TrainConfig,
-    describe_data,
-    is_main_process,
-    make_card,
-    run_program,
-    save_checkpoint,
-    train,
-)
+from hilam_core.program import run_program
+from hilam_core.training import TrainConfig, is_main_process, save_stage, train
 
 
 @dataclass
@@ -90,21 +83,19 @@ def main(config: Config) -> None:
             "gaps": [config.min_gap, config.max_gap, config.motion_gain],
         },
     )
-    if not is_main_process():
-        return
-    card = make_card(
-        "lam", config, data, config.train.seed, {}, metrics=result.metrics, minutes=round(result.minutes, 2)
-    )
-    save_checkpoint(config.out, model.state_dict(), card)
+    save_stage("lam", model, config, result, data, {})
+    if is_main_process():
+        draw(config, model, test_pairs)
+
+
+def draw(config: Config, model: LatentActionModel, test_pairs: dict[str, FramePairs]) -> None:
+    """A picture of held-out predictions for each camera."""
     for camera, group in test_pairs.items():
         rng = np.random.default_rng(0)
         batch = group.pairs(rng.integers(0, len(group), 8), np.full(8, config.gap))
         draw_predictions(
             config.out / f"predictions_{camera}.png", model.eval(), batch["now"], batch["future"]
         )
-    for name, value in result.metrics.items():
-        print(f"{name:36s} {value:8.4f}")
-    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes")
 
 
 def by_camera(clips: list) -> dict[str, list]:

@@ -12,21 +12,20 @@ from pathlib import Path
 
 import torch
 
-from hilam_core.data import LatentStore, content_hash, read_demonstrations, split_held_out
+from hilam_core.cards import checkpoint_hash
+from hilam_core.data import LatentStore, content_hash, describe_data, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError
 from hilam_core.lam import load_lam
-from hilam_core.skills import SkillBatches, SkillConfig, SkillModel, evaluate_skills, skill_loss
-from hilam_core.skills.losses import LossConfig
-from hilam_core.training import (
-    TrainConfig,
-    checkpoint_hash,
-    describe_data,
-    is_main_process,
-    make_card,
-    run_program,
-    save_checkpoint,
-    train,
+from hilam_core.program import run_program
+from hilam_core.skills import (
+    LossConfig,
+    SkillBatches,
+    SkillConfig,
+    SkillModel,
+    evaluate_skills,
+    skill_loss,
 )
+from hilam_core.training import TrainConfig, save_stage, train
 
 
 @dataclass
@@ -90,17 +89,8 @@ def main(config: Config) -> None:
             "latents": store.attrs,
         },
     )
-    if not is_main_process():
-        return
     parents = {"lam": checkpoint_hash(config.lam)}
-    minutes = round(result.minutes, 2)
-    card = make_card(
-        "skills", config, data, config.train.seed, parents, metrics=result.metrics, minutes=minutes, gap=gap
-    )
-    save_checkpoint(config.out, model.state_dict(), card)
-    for name, value in result.metrics.items():
-        print(f"{name:24s} {value:8.4f}")
-    print(f"{config.out}: {result.steps} steps in {result.minutes:.1f} minutes")
+    save_stage("skills", model, config, result, data, parents, gap=gap)
 
 
 if __name__ == "__main__":

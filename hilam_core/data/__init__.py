@@ -1,16 +1,9 @@
-"""What the stages read and write: demonstrations, videos, stored latent actions and skills."""
+"""What the stages read and write: demonstrations, clips, stored latent actions and skills."""
 
-from hilam_core.data.episodes import (
-    CAMERAS,
-    Clip,
-    Episode,
-    content_hash,
-    read_clips,
-    read_demonstrations,
-    split_held_out,
-)
+from hilam_core.data.clips import read_clips
+from hilam_core.data.episode import Clip, Episode, content_hash, describe_data, split_held_out
+from hilam_core.data.hdf5 import CAMERAS, read_demonstrations
 from hilam_core.data.stores import LatentStore, SkillStore
-from hilam_core.data.video import read_video, write_video
 
 __all__ = [
     "CAMERAS",
@@ -19,9 +12,8 @@ __all__ = [
     "LatentStore",
     "SkillStore",
     "content_hash",
+    "describe_data",
     "read_clips",
     "read_demonstrations",
-    "read_video",
     "split_held_out",
-    "write_video",
 ]

@@ -5,7 +5,6 @@ or from other data and says which.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +13,8 @@ import h5py
 import numpy as np
 from typing_extensions import Self
 
-from hilam_core.errors import DataError
+from hilam_core.errors import DataError, FileError
+from hilam_core.files import replacing
 
 
 class _Store(Mapping[str, dict[str, np.ndarray]]):
@@ -65,21 +65,21 @@ class _Store(Mapping[str, dict[str, np.ndarray]]):
 
     def write(self, path: str | Path) -> None:
         """Write atomically; the episodes must hold exactly the fields of this kind."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self.path = Path(path)
+        with replacing(self.path) as draft:
+            self._write(draft)
+
+    def _write(self, draft: Path) -> None:
         try:
-            with h5py.File(temporary, "w") as file:
+            with h5py.File(draft, "w") as file:
                 file.attrs["kind"] = self.kind
                 file.attrs["card"] = json.dumps(self.attrs, default=str)
                 for key, arrays in self.episodes.items():
                     group = file.create_group(key)
                     for name, dtype in self.fields.items():
                         group.create_dataset(name, data=np.asarray(arrays[name], dtype))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self.path = path
+        except (OSError, RuntimeError) as error:  # HDF5 raises either on a full disk
+            raise FileError(f"cannot write '{self.path}': {error}") from None
 
     def require(self, keys_and_lengths: Mapping[str, int] | None = None, **expected: Any) -> Self:
         """Check attributes (e.g. checkpoint_hash=...) and that the episodes are there with these lengths."""

@@ -1,31 +1,14 @@
-"""The image encoder of the latent action model, also the vision encoder of policies built on it.
+"""The frame encoder of the latent action model.
 
 Shapes: B batch, C channels, H W image, h w feature map (h = H / 8).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-STRIDE = 8
-
-
-@dataclass
-class EncoderConfig:
-    """Size of the image encoder."""
-
-    stem_channels: int = 32
-    """Channels after the stem (stride 4)."""
-    channels: int = 96
-    """Channels of the feature map (stride 8)."""
-    blocks: int = 1
-    """Residual blocks on the feature map."""
 
 
 def to_input(images: Tensor | np.ndarray, size: int) -> Tensor:
@@ -40,30 +23,20 @@ def to_input(images: Tensor | np.ndarray, size: int) -> Tensor:
     return F.interpolate(x, (size, size), mode="bilinear", antialias=x.shape[-1] > size, align_corners=False)
 
 
-class ImageEncoder(nn.Module):
+class FrameEncoder(nn.Module):
     """Small convolutional encoder, GroupNorm throughout: [B, 3, H, W] in [0, 1] to [B, channels, H/8, W/8].
 
-    128 px images give a 16x16 map, 64 px images 8x8. `channels` and `stride` are attributes.
+    128 px images give a 16x16 map, 64 px images 8x8.
     """
 
-    def __init__(self, config: EncoderConfig | None = None) -> None:
+    def __init__(self, stem: int, channels: int) -> None:
         super().__init__()
-        config = config or EncoderConfig()
-        self.config, self.channels, self.stride = config, config.channels, STRIDE
-        stem, width = config.stem_channels, config.channels
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 8, 4, 2), nn.GroupNorm(8, stem), nn.SiLU())
-        self.down = nn.Sequential(nn.Conv2d(stem, width, 4, 2, 1), nn.GroupNorm(8, width), nn.SiLU())
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
+        self.down = nn.Sequential(nn.Conv2d(stem, channels, 4, 2, 1), nn.GroupNorm(8, channels), nn.SiLU())
+        self.blocks = nn.Sequential(ResidualBlock(channels))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.blocks(self.down(self.stem((images - 0.5) * 4)))
-
-    @classmethod
-    def from_lam(cls, folder: str | Path) -> ImageEncoder:
-        """The encoder of a trained latent action model (a checkpoint of kind "lam")."""
-        from hilam_core.lam.model import load_lam
-
-        return load_lam(folder).encoder
 
 
 class ResidualBlock(nn.Module):

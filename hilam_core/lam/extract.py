@@ -36,27 +36,3 @@ def extract_latents(
     ]
     z_TZ = torch.cat(z).cpu().numpy().astype(np.float32)
     return np.concatenate([z_TZ, np.repeat(z_TZ[-1:], gap, 0)])
-
-
-def action_probe(
-    train: list[tuple[np.ndarray, np.ndarray]], held_out: list[tuple[np.ndarray, np.ndarray]], gap: int
-) -> np.ndarray:
-    """How much of the real action a linear map reads from z^l: R^2 [A] on held-out (z [T, Z], actions [T, A])
-    episodes.
-
-    The target at t is the mean action over t..t+gap-1, what happened between the two frames.
-    """
-    (x, y), (x_test, y_test) = (_probe_rows(episodes, gap) for episodes in (train, held_out))
-    weights = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(x.shape[1]), x.T @ y)
-    residual = ((y_test - x_test @ weights) ** 2).sum(0)
-    return 1 - residual / np.maximum(((y_test - y.mean(0)) ** 2).sum(0), 1e-9)
-
-
-def _probe_rows(episodes: list[tuple[np.ndarray, np.ndarray]], gap: int) -> tuple[np.ndarray, np.ndarray]:
-    rows, targets = [], []
-    for z, actions in episodes:
-        count = len(z) - gap
-        total = np.cumsum(np.concatenate([np.zeros((1, actions.shape[1])), actions]), 0)
-        rows.append(np.hstack([z[:count], np.ones((count, 1))]))
-        targets.append((total[gap : gap + count] - total[:count]) / gap)
-    return np.concatenate(rows).astype(np.float64), np.concatenate(targets)

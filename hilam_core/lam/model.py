@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hilam_core.checkpoint import load_checkpoint
+from hilam_core.cards import config_from
+from hilam_core.checkpoint import load_checkpoint, restore
 from hilam_core.errors import ConfigError
-from hilam_core.lam.encoder import EncoderConfig, ImageEncoder, ResidualBlock
-from hilam_core.training.cards import config_from, restore
+from hilam_core.lam.encoder import FrameEncoder, ResidualBlock
 
 
 @dataclass
@@ -115,7 +115,7 @@ class LatentActionModel(nn.Module):
     def __init__(self, config: LAMConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or LAMConfig()
-        self.encoder = ImageEncoder(EncoderConfig(config.encoder_stem, config.encoder_channels))
+        self.encoder = FrameEncoder(config.encoder_stem, config.encoder_channels)
         self.idm = InverseDynamics(config)
         self.fdm = ForwardDynamics(config)
 
@@ -138,6 +138,6 @@ class LatentActionModel(nn.Module):
 def load_lam(folder: str | Path, device: str = "cpu") -> LatentActionModel:
     """A trained latent action model, in evaluation mode."""
     state, card = load_checkpoint(folder, "lam")
-    model = LatentActionModel(config_from(LAMConfig, card["config"]["model"], folder))
+    model = LatentActionModel(config_from(LAMConfig, card["config"], folder))
     restore(model, state, folder)
     return model.to(device).eval()

@@ -1,8 +1,8 @@
 """Policies: BAKU, flat or as the two levels of HiLAM, with their image and language encoders."""
 
 from hilam_core.policy.baku import Baku, BakuConfig
-from hilam_core.policy.instructions import LanguageError, embed_instruction
-from hilam_core.policy.policy import Policy, PolicyConfig, load_policy, random_policy, save_policy
+from hilam_core.policy.language import LanguageError, embed_instruction
+from hilam_core.policy.model import Policy, PolicyConfig, load_policy, random_policy, save_policy
 from hilam_core.policy.vision import EncoderConfig
 
 __all__ = [

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
-from hilam_core.policy.instructions import embed_instruction
-from hilam_core.policy.policy import Policy, load_policy
+from hilam_core.policy.language import embed_instruction
+from hilam_core.policy.model import Policy, load_policy
 from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.units import NonFiniteError
 

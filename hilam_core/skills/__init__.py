@@ -1,12 +1,14 @@
 """Skills: variable-length segments of latent actions, discovered by a two-stage H-Net, one vector each."""
 
+from hilam_core.skills.batches import SkillBatches
+from hilam_core.skills.evaluate import boundary_scores, evaluate_skills, segmentation_report
 from hilam_core.skills.extract import extract_skills
-from hilam_core.skills.hnet import Route, SkillConfig, SkillModel, load_skills
-from hilam_core.skills.losses import SkillBatches, evaluate_skills, ratio_loss, skill_loss
-from hilam_core.skills.metrics import boundary_scores, segmentation_report
+from hilam_core.skills.loss import LossConfig, ratio_loss, skill_loss
+from hilam_core.skills.model import Route, SkillConfig, SkillModel, load_skills
 from hilam_core.skills.routing import Router, chunk, confidence, dechunk
 
 __all__ = [
+    "LossConfig",
     "Route",
     "Router",
     "SkillBatches",

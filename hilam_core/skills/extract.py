@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hilam_core.skills.hnet import SkillModel, to_frame_rate
+from hilam_core.skills.model import SkillModel, to_frame_rate
 
 
 @torch.no_grad()

@@ -26,9 +26,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hilam_core.checkpoint import CheckpointError
-from hilam_core.errors import ConfigError
-from hilam_core.training.cards import config_dict
+from hilam_core.cards import config_dict
+from hilam_core.errors import CheckpointError, ConfigError
+from hilam_core.files import replacing, writable_folder
 from hilam_core.training.precision import Precision, choose_precision
 
 STATE = "train_state.pt"
@@ -141,7 +141,7 @@ class _Run:
         self.step, self.seconds_before = 0, 0.0
 
     def train(self) -> TrainResult:
-        self.run_dir.mkdir(parents=True, exist_ok=True)
+        writable_folder(self.run_dir)
         self._resume()
         started = saved = time.monotonic()
         log = _Log(self.run_dir / "tensorboard" if self.rank == 0 else None, self.step)
@@ -224,7 +224,6 @@ class _Run:
     def _save(self, seconds: float) -> None:
         if self.rank != 0:
             return
-        path, partial = self.run_dir / STATE, self.run_dir / f".{STATE}.{os.getpid()}"
         state = {
             "identity": self.identity,
             "step": self.step,
@@ -233,8 +232,8 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema,
         }
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with replacing(self.run_dir / STATE) as draft:
+            torch.save(state, draft)
 
     def _resume(self) -> None:
         path = self.run_dir / STATE

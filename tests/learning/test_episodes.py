@@ -9,11 +9,10 @@ from hilam_core.data import (
     content_hash,
     read_clips,
     read_demonstrations,
-    read_video,
     split_held_out,
-    write_video,
 )
 from hilam_core.errors import ConfigError, DataError
+from hilam_core.video import read_video, write_video
 
 
 def test_demonstrations_come_upright_and_complete(tmp_path):

@@ -13,14 +13,14 @@ import pytest
 from synthetic import write_demonstrations
 
 from hilam_core.data import read_clips, read_demonstrations, split_held_out
-from hilam_core.errors import DataError
+from hilam_core.errors import DataError, FileError
 
 PROGRAM = Path(__file__).parents[2] / "training" / "export_video.py"
 
 
 def _command(folder, *arguments):
     data, output = str(folder / "data"), str(folder / "video")
-    return [sys.executable, str(PROGRAM), "--data", data, "--output", output, *arguments]
+    return [sys.executable, str(PROGRAM), "--data", data, "--out", output, *arguments]
 
 
 def _export(folder, *arguments):
@@ -80,7 +80,7 @@ def test_ctrl_c_keeps_whole_videos_and_the_same_command_continues(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "run again to continue" in errors
+    assert "the same command continues" in errors
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "video").glob("*.mp4")}
     assert 0 < len(kept) < 60
     assert sorted(row["file"] for row in _captions(tmp_path)) == sorted(path.name for path in kept)
@@ -100,10 +100,13 @@ def test_a_file_of_captions_that_is_none_is_named(tmp_path):
 
 
 def test_a_video_that_cannot_be_written_leaves_nothing(tmp_path):
-    from hilam_core.data import write_video
+    from hilam_core.video import write_video
 
     with pytest.raises(DataError, match="no frames"):
         write_video(tmp_path / "empty.mp4", [])
-    with pytest.raises(DataError, match=r"nowhere/clip\.mp4 cannot be written"):
-        write_video(tmp_path / "nowhere" / "clip.mp4", np.zeros((2, 32, 32, 3), np.uint8))
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match="even sides, the frames are 33x32"):
+        write_video(tmp_path / "odd.mp4", np.zeros((2, 32, 33, 3), np.uint8))
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match=r"cannot write '.*file/clip\.mp4': File exists"):
+        write_video(tmp_path / "file" / "clip.mp4", np.zeros((2, 32, 32, 3), np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

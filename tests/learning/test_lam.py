@@ -3,23 +3,26 @@ import pytest
 import torch
 from synthetic import write_demonstrations
 
+from hilam_core.cards import make_card
+from hilam_core.checkpoint import save_checkpoint
 from hilam_core.data import Clip, read_clips, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import (
     FramePairs,
-    ImageEncoder,
     LAMConfig,
     LatentActionModel,
+    action_probe,
     evaluate_lam,
+    extract_latents,
     lam_loss,
     load_lam,
     to_input,
 )
-from hilam_core.lam.extract import action_probe, extract_latents
+from hilam_core.lam.encoder import FrameEncoder
 from hilam_core.lam.figures import draw_predictions
+from hilam_core.lam.loss import motion_weight
 from hilam_core.lam.model import warp
-from hilam_core.lam.training import motion_weight
-from hilam_core.training import TrainConfig, make_card, save_checkpoint, train
+from hilam_core.training import TrainConfig, train
 
 SMALL = LAMConfig(image_size=32, target_size=16, latent_dim=8, width=32, encoder_stem=16, encoder_channels=32)
 
@@ -44,9 +47,9 @@ def trained(clips, tmp_path_factory):
 
 
 def test_map_size_follows_image_size():
-    encoder = ImageEncoder()
-    assert encoder(torch.rand(1, 3, 128, 128)).shape == (1, encoder.channels, 16, 16)
-    assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, encoder.channels, 8, 8)
+    encoder = FrameEncoder(stem=32, channels=96)
+    assert encoder(torch.rand(1, 3, 128, 128)).shape == (1, 96, 16, 16)
+    assert encoder(torch.rand(1, 3, 64, 64)).shape == (1, 96, 8, 8)
 
 
 def test_to_input_averages_areas():
@@ -111,11 +114,10 @@ def test_latents_of_an_episode_are_the_pairwise_ones_and_predict_actions(trained
 
 
 def test_checkpoint_round_trip_and_picture(trained, clips, tmp_path):
-    save_checkpoint(tmp_path, trained.state_dict(), make_card("lam", {"model": vars(SMALL)}, {}, 0, {}))
+    save_checkpoint(tmp_path, trained.state_dict(), make_card("lam", SMALL, {}, {}, {}, seed=0))
     again = load_lam(tmp_path)
     x = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(again.encoder(x), trained.encoder(x))
-    torch.testing.assert_close(ImageEncoder.from_lam(tmp_path)(x), trained.encoder(x))
     frames = clips[1][0].frames
     draw_predictions(tmp_path / "predictions.png", again, frames[:3], frames[8:11])
     assert (tmp_path / "predictions.png").stat().st_size > 1000

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from synthetic import write_demonstrations
 
+from hilam_core.cards import load_card
 from hilam_core.data import LatentStore, SkillStore, read_demonstrations
-from hilam_core.training import load_card
 
 ROOT = Path(__file__).parents[2]
 LAM_TEXT = """

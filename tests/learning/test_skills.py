@@ -15,8 +15,8 @@ from hilam_core.skills import (
     ratio_loss,
     segmentation_report,
 )
-from hilam_core.skills.hnet import Route, State, to_frame_rate
-from hilam_core.skills.metrics import matches, phase_boundaries
+from hilam_core.skills.evaluate import matches, phase_boundaries
+from hilam_core.skills.model import Route, State, to_frame_rate
 
 
 def make_model(seed: int = 0, **settings) -> SkillModel:

@@ -9,21 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from hilam_core.errors import ConfigError
+from hilam_core.cards import config_from, make_card
+from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
+from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.observation import ObservationError
 from hilam_core.policy import LanguageError
+from hilam_core.program import run_program
 from hilam_core.skills import SkillConfig, SkillModel
-from hilam_core.training import (
-    CheckpointError,
-    TrainConfig,
-    config_from,
-    load_checkpoint,
-    make_card,
-    restore,
-    run_program,
-    save_checkpoint,
-    train,
-)
+from hilam_core.training import TrainConfig, train
 from hilam_core.training.loop import lr_factor
 
 
@@ -126,8 +119,8 @@ def test_auto_takes_the_precision_that_the_processor_computes_in(
 def test_the_choice_of_auto_gets_into_the_card(tmp_path):
     config = TrainConfig(steps=1, device="cpu")
     train(config, make_model(), sample, loss_fn, tmp_path)
-    card = make_card("lam", {"train": config}, {}, 0, {})
-    assert card["config"]["train"]["precision"] in ("float32", "bfloat16")
+    card = make_card("lam", {}, {"train": config}, {}, {}, seed=0)
+    assert card["program"]["train"]["precision"] in ("float32", "bfloat16")
 
 
 @pytest.mark.parametrize("precision, chosen", [("auto", "float32"), ("bfloat16", "bfloat16")])
@@ -155,7 +148,7 @@ def test_diverging_loss_stops_with_a_message(tmp_path):
 
 def test_checkpoint_with_card_round_trips(tmp_path):
     model = make_model()
-    card = make_card("lam", {"width": 3}, {"hash": "d"}, seed=0, parents={}, metrics={"mse": 1.0})
+    card = make_card("lam", {"width": 3}, {"out": "d"}, {"hash": "d"}, {}, seed=0, metrics={"mse": 1.0})
     save_checkpoint(tmp_path, model.state_dict(), card)
     state, again = load_checkpoint(tmp_path, "lam")
     restore(model, state, tmp_path)

@@ -6,8 +6,7 @@ import evaluate
 import pytest
 import report
 
-from hilam_core.checkpoint import CheckpointError
-from hilam_core.errors import DataError
+from hilam_core.errors import CheckpointError, DataError
 from hilam_core.policy import PolicyConfig, random_policy
 
 pytest.importorskip("robosuite")

@@ -12,7 +12,8 @@ from hilam_core.data import LatentStore, SkillStore, content_hash, read_demonstr
 from hilam_core.errors import DataError
 from hilam_core.policy import BakuConfig, EncoderConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.baku import Baku
-from hilam_core.policy.learning import PolicyFrames, level_loss, run_level, shift_into
+from hilam_core.policy.batches import PolicyFrames, shift_into
+from hilam_core.policy.loss import level_loss, run_level
 from hilam_core.training import TrainConfig
 
 SMALL = EncoderConfig(channels=(16, 16), keypoints=8, film_dim=16)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hilam_core.checkpoint import CheckpointError
 from hilam_core.data import read_demonstrations
+from hilam_core.errors import CheckpointError
 from hilam_core.observation import (
     Observation,
     ObservationError,
@@ -18,7 +18,7 @@ from hilam_core.observation import (
     proprioception,
 )
 from hilam_core.policy import LanguageError, Policy, PolicyConfig, load_policy, random_policy, save_policy
-from hilam_core.policy.learning import PolicyFrames
+from hilam_core.policy.batches import PolicyFrames
 from hilam_core.runtime.control import ActionExecutor, PolicyRunner, Skill, SkillPlanner, TemporalAggregation
 from hilam_core.runtime.units import NonFiniteError
 
@@ -243,5 +243,5 @@ def test_weights_of_another_shape_are_refused(tmp_path):
     card = json.loads((tmp_path / "card.json").read_text())
     card["config"]["low"]["skill_dim"] = 9
     (tmp_path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(CheckpointError, match="do not fit"):
+    with pytest.raises(CheckpointError, match="does not fit the model"):
         load_policy(tmp_path)

@@ -1,4 +1,4 @@
-"""What policy training reads from demonstrations, and its losses.
+"""What policies are trained on: frames of demonstrations as they read them, with the labels of each stage.
 
 Frames stay in their memory-mapped caches; a batch copies out the images it needs, each shifted by a few
 pixels. Axes: N all frames of all episodes, B batch, L chunk length.
@@ -6,23 +6,20 @@ pixels. Axes: N all frames of all episodes, B batch, L chunk length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from hilam_core.data import Episode
+from hilam_core.data import Episode, LatentStore, SkillStore
 from hilam_core.errors import DataError
 from hilam_core.observation import ObservationSpec, prepare_image, proprioception
-from hilam_core.policy.baku import Baku, BakuOutput
-from hilam_core.policy.instructions import embed_instruction
-from hilam_core.policy.policy import Policy
+from hilam_core.policy.baku import Baku
+from hilam_core.policy.language import embed_instruction
 
 SHIFT_PX = 4  # random shift, per 128 pixels of image
-WAYPOINT_SCALE_M = 0.1
 Batch = dict[str, Any]
 
 
@@ -103,6 +100,56 @@ def _next_gripper_event(
     return (ee_pos[next_event] - ee_pos).astype(np.float32)
 
 
+class Pseudolabels:
+    """Batches for both levels from the same frames."""
+
+    def __init__(
+        self, frames: PolicyFrames, latents: LatentStore, skills: SkillStore, stage: int, chunk: int
+    ):
+        keys = [episode.key for episode in frames.episodes]
+        self.frames, self.chunk = frames, chunk
+        self.z_low = np.concatenate([latents[key]["z"] for key in keys])
+        self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
+        self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
+        self.waypoint = frames.waypoints()
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """Observations with `high_target`, `high_boundary`, `low_target`, `skill` and `waypoint`."""
+        skill = torch.from_numpy(self.z_high[rows])
+        return {
+            **self.frames.inputs(rows, rng),
+            "skill": skill,
+            "high_target": skill[:, None],
+            "high_boundary": torch.from_numpy(self.boundary[rows]),
+            "low_target": torch.from_numpy(self.z_low[self.frames.chunk_rows(rows, self.chunk)]),
+            "waypoint": torch.from_numpy(self.waypoint[rows]),
+        }
+
+
+class ActionLabels:
+    """Batches of observations, the skill in force, and the actions that follow."""
+
+    def __init__(self, frames: PolicyFrames, chunk: int, plan_period: int, skills: np.ndarray | None):
+        """skills: pi^h's for every frame (`predict_skills`), None for a flat policy."""
+        self.frames, self.chunk, self.plan_period, self.skills = frames, chunk, plan_period, skills
+        self.actions = np.concatenate([episode.actions for episode in frames.episodes])
+        self.waypoint = frames.waypoints()
+
+    def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """Observations with `low_target`, `waypoint`, and `skill` planned up to one period ago."""
+        batch = {
+            **self.frames.inputs(rows, rng),
+            "low_target": torch.from_numpy(self.actions[self.frames.chunk_rows(rows, self.chunk)]),
+            "waypoint": torch.from_numpy(self.waypoint[rows]),
+            "skill": None,
+        }
+        if self.skills is not None:
+            age = rng.integers(0, self.plan_period, len(rows)) if rng else np.zeros_like(rows)
+            planned = np.maximum(rows - age, self.frames.first[rows])
+            batch["skill"] = torch.from_numpy(self.skills[planned])
+        return batch
+
+
 def statistics(values: np.ndarray) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per column (never below 1% of the largest), to normalise with."""
     std = values.std(0)
@@ -126,58 +173,6 @@ def set_target_statistics(level: Baku, targets: np.ndarray) -> None:
     mean, std = statistics(targets)
     level.output_mean.copy_(mean)
     level.output_std.copy_(std)
-
-
-def run_level(level: Baku, batch: Batch, skill: Tensor | None = None) -> BakuOutput:
-    """One level on a batch of `PolicyFrames.inputs`."""
-    language = batch["language"] if level.config.language_dim else None
-    return level(batch["images"], batch["proprio"], language, skill)
-
-
-def level_loss(
-    level: Baku, output: BakuOutput, batch: Batch, prefix: str
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """L1 of the chunk in normalised units, plus the auxiliary heads where there are any.
-
-    Reads `<prefix>target` [B, L, A] and, where configured, `<prefix>boundary` [B] and `waypoint` [B, 3].
-    """
-    target = (batch[f"{prefix}target"] - level.output_mean) / level.output_std
-    terms = {f"{prefix}l1": F.l1_loss(output.chunk, target)}
-    loss = terms[f"{prefix}l1"]
-    if output.boundary_logit is not None:
-        boundary = F.binary_cross_entropy_with_logits(output.boundary_logit, batch[f"{prefix}boundary"])
-        loss, terms[f"{prefix}boundary"] = loss + 0.1 * boundary, boundary
-    if output.waypoint is not None:
-        waypoint = F.l1_loss(output.waypoint, batch["waypoint"] / WAYPOINT_SCALE_M)
-        loss, terms[f"{prefix}waypoint_m"] = loss + waypoint, waypoint.detach() * WAYPOINT_SCALE_M
-    return loss, terms
-
-
-@torch.no_grad()
-def predict_skills(policy: Policy, frames: PolicyFrames, batch_size: int = 256) -> np.ndarray:
-    """pi^h's skill for every frame, float32 [N, D]: what fine-tuning shows pi^l, as the robot will."""
-    policy.eval()
-    skills = []
-    for start in range(0, len(frames), batch_size):
-        batch = frames.inputs(np.arange(start, min(start + batch_size, len(frames))))
-        skills.append(policy.plan(batch["images"], batch["proprio"], batch["language"])[0].numpy())
-    return np.concatenate(skills)
-
-
-def held_out_metrics(
-    batches: Sequence[Batch], loss_fn: Callable[[Any, Batch], tuple[Tensor, Mapping[str, Tensor | float]]]
-) -> Callable[[Any], dict[str, float]]:
-    """Averages the loss terms over fixed held-out batches."""
-
-    def evaluate(model: Any) -> dict[str, float]:
-        device = next(model.parameters()).device
-        terms = []
-        for batch in batches:
-            loss, scalars = loss_fn(model, to_device(batch, device))
-            terms.append({"loss": loss, **scalars})
-        return {name: float(np.mean([float(t[name]) for t in terms])) for name in terms[0]} if terms else {}
-
-    return evaluate
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

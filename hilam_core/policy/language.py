@@ -11,7 +11,6 @@ import numpy as np
 from hilam_core.errors import HilamError
 
 TABLE = Path(__file__).with_name("instructions.npz")
-LANGUAGE_DIM = 384
 
 
 class LanguageError(HilamError):

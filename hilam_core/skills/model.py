@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hilam_core.checkpoint import load_checkpoint
+from hilam_core.cards import config_from
+from hilam_core.checkpoint import load_checkpoint, restore
 from hilam_core.errors import ConfigError
 from hilam_core.skills.routing import P_MIN, Router, chunk, confidence, dechunk, spread
-from hilam_core.training.cards import config_from, restore
 
 
 @dataclass
@@ -230,6 +230,6 @@ def to_frame_rate(routes: list[Route]) -> list[Skills]:
 def load_skills(folder: str | Path, device: str = "cpu") -> tuple[SkillModel, dict[str, Any]]:
     """A trained skill model, in evaluation mode, and its card."""
     state, card = load_checkpoint(folder, "skills")
-    model = SkillModel(config_from(SkillConfig, card["config"]["model"], folder))
+    model = SkillModel(config_from(SkillConfig, card["config"], folder))
     restore(model, state, folder)
     return model.to(device).eval(), card

@@ -1,4 +1,4 @@
-"""Make the table of LIBERO's 130 instructions: `python -m hilam_core.policy.build_instructions`.
+"""Make the table of LIBERO's 130 instructions: `python tools/build_instructions.py`.
 
 Needs the LIBERO package (its BDDL files are the source) and the `language` extra (MiniLM). Each task's
 embedding is that of the instruction its file name spells, which is what evaluations show a policy; the
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hilam_core.policy.instructions import TABLE, encode, normalise
+from hilam_core.files import replacing
+from hilam_core.policy.language import TABLE, encode, normalise
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_90", "libero_10")
 
@@ -40,14 +41,13 @@ def main() -> None:
         if inside:
             aliases.setdefault(normalise(inside[1]), row)
     texts = {**aliases, **rows}
-    partial = TABLE.with_name("instructions.tmp.npz")
-    np.savez_compressed(
-        partial,
-        text=np.array(list(texts)),
-        row=np.array(list(texts.values()), np.int16),
-        embedding=encode(list(rows)).astype(np.float16),
-    )
-    partial.replace(TABLE)
+    with replacing(TABLE) as draft:
+        np.savez_compressed(
+            draft,
+            text=np.array(list(texts)),
+            row=np.array(list(texts.values()), np.int16),
+            embedding=encode(list(rows)).astype(np.float16),
+        )
     print(f"{len(rows)} instructions, {len(texts)} spellings -> {TABLE}")
 
 

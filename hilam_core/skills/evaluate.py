@@ -1,12 +1,43 @@
-"""How well discovered boundaries agree with known phase changes, against trivial segmentations."""
+"""Judging a skill model: what it predicts, and how its boundaries agree with known phase changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from hilam_core.skills.batches import SkillBatches
+from hilam_core.skills.model import Route, SkillModel, to_frame_rate
 
 Pair = tuple[Sequence[int], Sequence[int]]
+
+
+@torch.no_grad()
+def evaluate_skills(model: SkillModel, batches: SkillBatches, batch_size: int = 64) -> dict[str, float]:
+    """Held-out l1 of the next latent action over repeating the last one, and segment lengths in frames."""
+    device = next(model.parameters()).device
+    errors, repeats, lengths = [], [], []
+    for start in range(0, len(batches.z), batch_size):
+        indices = range(start, min(start + batch_size, len(batches.z)))
+        batch = batches.batch(list(indices), np.random.default_rng(0), 0)
+        z, mask = torch.from_numpy(batch["z"]).to(device), torch.from_numpy(batch["mask"]).to(device)
+        predicted, routes = model(z, mask)
+        errors.append((predicted[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]])
+        repeats.append((z[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]])
+        lengths.append([float(mask.sum() / s.b.sum()) for s in _masked(routes, mask)])
+    error, repeat = float(torch.cat(errors).mean()), float(torch.cat(repeats).mean())
+    metrics = {"latent_l1": error, "repeat_l1": repeat, "gain_over_repeat": 1 - error / max(repeat, 1e-9)}
+    for s, length in enumerate(np.mean(lengths, 0), 1):
+        metrics[f"segment_frames{s}"] = float(length)
+    return metrics
+
+
+def _masked(routes: list[Route], mask: Tensor):
+    for skills in to_frame_rate(routes):
+        skills.b = skills.b & mask
+        yield skills
 
 
 def matches(predicted: Sequence[int], true: Sequence[int], tolerance: int) -> int:

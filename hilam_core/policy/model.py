@@ -6,14 +6,15 @@ A flat BAKU is a policy without the high level.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hilam_core.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from hilam_core.cards import config_from
+from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
 from hilam_core.observation import PROPRIO_DIM, ObservationSpec
 from hilam_core.policy.baku import Baku, BakuConfig, published
 from hilam_core.policy.vision import EncoderConfig
@@ -118,21 +119,6 @@ class Policy(nn.Module):
         return self.low.denormalise(output.chunk)
 
 
-def config_from_dict(cls: type, values: Mapping[str, Any], where: str = "config") -> Any:
-    """Rebuild a (nested) configuration dataclass from JSON; unknown names are refused."""
-    known = {f.name for f in fields(cls)}
-    if unknown := sorted(set(values) - known):
-        raise CheckpointError(f"{where} has unknown settings {unknown}; known: {sorted(known)}")
-    hints, arguments = get_type_hints(cls), {}
-    for name, value in values.items():
-        options = [hints[name], *getattr(hints[name], "__args__", ())]
-        nested: Any = next((option for option in options if is_dataclass(option)), None)
-        if nested is not None and isinstance(value, Mapping):
-            value = config_from_dict(nested, value, f"{where}.{name}")
-        arguments[name] = tuple(value) if isinstance(value, list) else value
-    return cls(**arguments)
-
-
 def save_policy(folder: Path | str, policy: Policy, card: Mapping[str, Any] | None = None) -> Path:
     """Write a policy checkpoint; `card` says what made it (data, seed, command, metrics, ...)."""
     return save_checkpoint(
@@ -156,13 +142,7 @@ def load_policy(path: Path | str, device: str = "cpu") -> Policy:
         CheckpointError: the folder is missing, damaged, of another kind, or its weights do not fit its
         configuration.
     """
-    state, card = load_checkpoint(path, "policy", device)
-    policy = Policy(config_from_dict(PolicyConfig, card["config"], f"'{path}' config"), card).to(device)
-    try:
-        policy.load_state_dict(state)
-    except RuntimeError as error:
-        problem = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
-        raise CheckpointError(
-            f"'{path}': weights do not fit the configuration in the card: {problem}"
-        ) from None
-    return policy.eval().requires_grad_(False)
+    state, card = load_checkpoint(path, "policy")
+    policy = Policy(config_from(PolicyConfig, card["config"], path), card)
+    restore(policy, state, path)
+    return policy.to(device).eval().requires_grad_(False)

@@ -1,0 +1,89 @@
+"""Files that appear whole or not at all, their hashes, and where caches lie."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hilam_core.errors import FileError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """A draft beside `path`, of the same suffix, that takes its place when the block ends without an error.
+
+    Makes the folder where it is missing. The draft is empty at first; readers of `path` see the old file or
+    the new one, never a part of it.
+
+    Raises:
+        FileError: the folder cannot be made or written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    except OSError as error:
+        raise FileError(f"cannot write '{path}': {error.strerror}") from None
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        draft.chmod(0o644)  # mkstemp and some libraries write for the owner alone
+        os.replace(draft, path)
+    except OSError as error:
+        if error.errno in _FULL or error.filename in (None, name):
+            raise FileError(f"cannot write '{path}': {error.strerror or error}") from None
+        raise
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Write JSON, indented. Raises FileError as `replacing` does."""
+    text = json.dumps(content, indent=2) + "\n"
+    with replacing(path) as draft:
+        draft.write_text(text)
+
+
+def writable_folder(path: Path | str) -> Path:
+    """`path` as a folder that can be written to, made where it is missing: asked before the work, not after.
+
+    Raises:
+        FileError: it cannot be made, is a file, or is read-only.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise FileError(f"cannot write to the folder '{path}': {error.strerror}") from None
+
+
+def file_hash(path: Path | str) -> str:
+    """SHA-256 of a file's content, as 64 hex digits."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def cache_folder(*names: str) -> Path:
+    """The folder of a cache below $HILAM_CACHE, else $XDG_CACHE_HOME/hilam, else ~/.cache/hilam; not made.
+
+    The one place outside the data and the checkout that the project writes to.
+    """
+    if chosen := os.environ.get("HILAM_CACHE"):
+        return Path(chosen).expanduser().absolute().joinpath(*names)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home.absolute().joinpath("hilam", *names)

@@ -1,0 +1,27 @@
+"""Judging a policy in training: the loss terms on held-out frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from hilam_core.policy.batches import Batch, to_device
+
+
+def held_out_metrics(
+    batches: Sequence[Batch], loss_fn: Callable[[Any, Batch], tuple[Tensor, Mapping[str, Tensor | float]]]
+) -> Callable[[Any], dict[str, float]]:
+    """Averages the loss terms over fixed held-out batches."""
+
+    def evaluate(model: Any) -> dict[str, float]:
+        device = next(model.parameters()).device
+        terms = []
+        for batch in batches:
+            loss, scalars = loss_fn(model, to_device(batch, device))
+            terms.append({"loss": loss, **scalars})
+        return {name: float(np.mean([float(t[name]) for t in terms])) for name in terms[0]} if terms else {}
+
+    return evaluate

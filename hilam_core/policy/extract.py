@@ -1,0 +1,20 @@
+"""pi^h's skills of whole episodes: what fine-tuning shows pi^l."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hilam_core.policy.batches import PolicyFrames
+from hilam_core.policy.model import Policy
+
+
+@torch.no_grad()
+def predict_skills(policy: Policy, frames: PolicyFrames, batch_size: int = 256) -> np.ndarray:
+    """pi^h's skill for every frame, float32 [N, D]: what fine-tuning shows pi^l, as the robot will."""
+    policy.eval()
+    skills = []
+    for start in range(0, len(frames), batch_size):
+        batch = frames.inputs(np.arange(start, min(start + batch_size, len(frames))))
+        skills.append(policy.plan(batch["images"], batch["proprio"], batch["language"])[0].numpy())
+    return np.concatenate(skills)

@@ -1,0 +1,48 @@
+"""Whole episodes of latent actions, what the skill model is trained and judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hilam_core.data.episode import Episode
+from hilam_core.errors import DataError
+
+
+class SkillBatches:
+    """Whole episodes of latent actions, padded, with frames for L_rec at random times of them."""
+
+    def __init__(
+        self, episodes: Sequence[Episode], latents: Mapping[str, dict[str, np.ndarray]], camera: str, gap: int
+    ) -> None:
+        self.episodes, self.camera, self.gap = list(episodes), camera, gap
+        self.z = [latents[e.key]["z"][: int(latents[e.key]["valid"])] for e in episodes]
+        for episode, z in zip(episodes, self.z, strict=True):
+            if len(z) < 3:
+                raise DataError(f"{episode.key} has {len(z)} latent actions, at least 3 are needed")
+
+    def sample(self, rng: np.random.Generator, batch_size: int, rec_frames: int) -> dict[str, np.ndarray]:
+        """A random batch."""
+        indices = rng.choice(len(self.z), min(batch_size, len(self.z)), replace=False)
+        return self.batch(indices.tolist(), rng, rec_frames)
+
+    def batch(
+        self, indices: Sequence[int], rng: np.random.Generator, rec_frames: int
+    ) -> dict[str, np.ndarray]:
+        """z [B, T, Z], mask [B, T]; of R predictions to decode row, time, and frames now, future."""
+        longest = max(len(self.z[i]) for i in indices)
+        z = np.zeros((len(indices), longest, self.z[0].shape[1]), np.float32)
+        mask = np.zeros((len(indices), longest), bool)
+        for row, i in enumerate(indices):
+            z[row, : len(self.z[i])], mask[row, : len(self.z[i])] = self.z[i], True
+        batch = {"z": z, "mask": mask}
+        if rec_frames:
+            rows = rng.integers(0, len(indices), rec_frames)
+            times = np.array([rng.integers(0, len(self.z[indices[r]]) - 1) for r in rows])
+            frames = [self.episodes[indices[r]].frames[self.camera] for r in rows]
+            # The prediction made at t is of z^l_{t+1}, which leads from frame t+1 to frame t+1+k.
+            batch["now"] = np.stack([f[t + 1] for f, t in zip(frames, times, strict=True)])
+            batch["future"] = np.stack([f[t + 1 + self.gap] for f, t in zip(frames, times, strict=True)])
+            batch.update(rows=rows, times=times)
+        return batch

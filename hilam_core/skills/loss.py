@@ -1,0 +1,68 @@
+"""The loss of the skill model, L = L_latent + lambda_rec L_rec + lambda_ratio L_ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hilam_core.lam.encoder import to_input
+from hilam_core.lam.loss import motion_weight
+from hilam_core.lam.model import LatentActionModel
+from hilam_core.skills.model import SkillModel
+
+
+@dataclass
+class LossConfig:
+    """Weights of the losses."""
+
+    rec: float = 1.0
+    """lambda_rec, of the decoded future frame."""
+    ratio: float = 0.1
+    """lambda_ratio, of the target chunk lengths."""
+    rec_frames: int = 32
+    """Frames decoded for L_rec in each batch; 0 leaves L_rec out."""
+    motion_gain: float = 20.0
+    """How much more a moving pixel counts in L_rec."""
+
+
+def ratio_loss(p: Tensor, b: Tensor, mask: Tensor, target: float) -> Tensor:
+    """N/(N-1) ((N-1) F G + (1-F)(1-G)), F = mean(b), G = mean(p) over the mask, N = target; 1 at F = G =
+    1/N."""
+    count = mask.sum()
+    fraction, mean = (b & mask).sum() / count, (p * mask).sum() / count
+    return target / (target - 1) * ((target - 1) * fraction * mean + (1 - fraction) * (1 - mean))
+
+
+def skill_loss(
+    model: SkillModel, lam: LatentActionModel, batch: dict[str, Tensor], config: LossConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The three losses; `lam` is frozen."""
+    z, mask = batch["z"], batch["mask"]
+    predicted, routes = model(z, mask)
+    follows = mask[:, 1:, None]
+    latent = ((predicted[:, :-1] - z[:, 1:]).abs() * follows).sum() / (follows.sum() * z.shape[-1])
+    ratios = [
+        ratio_loss(r.p, r.b, r.mask, n) for r, n in zip(routes, model.config.chunk_lengths, strict=True)
+    ]
+    loss = latent + config.ratio * torch.stack(ratios).sum()
+    scalars = {"latent": latent.detach()}
+    if "now" in batch:
+        rec = reconstruction_loss(lam, batch, predicted[batch["rows"], batch["times"]], config.motion_gain)
+        loss = loss + config.rec * rec
+        scalars["rec"] = rec.detach()
+    for s, route in enumerate(routes, 1):
+        scalars[f"tokens_per_chunk{s}"] = (route.mask.sum() / route.b.sum()).detach()
+    return loss, scalars
+
+
+def reconstruction_loss(lam: LatentActionModel, batch: dict[str, Tensor], z: Tensor, gain: float) -> Tensor:
+    """Motion-weighted l1 of the frames that the frozen FDM decodes from predicted z^l [R, Z]."""
+    with torch.no_grad():
+        now, future = (to_input(batch[k], lam.config.image_size) for k in ("now", "future"))
+        features = lam.encoder(now)
+        small, target = F.avg_pool2d(now, 2), F.avg_pool2d(future, 2)
+        weight = motion_weight(small, target, gain)
+    return (weight * (lam.fdm(now, features, z) - target).abs()).mean()
