@@ -21,10 +21,12 @@ class LockstepMailbox:
         self._gripper_m: float | None = None
 
     def add_twist(self, stamp_ns: int, twist: np.ndarray) -> None:
+        """Take in a twist float64[6] (m/s, rad/s); one that answers another observation is ignored."""
         if stamp_ns == self.stamp_ns:
             self._twist = twist
 
     def add_gripper(self, gripper_m: float) -> None:
+        """Take in a finger position in metres; it has no stamp, so the newest counts."""
         self._gripper_m = gripper_m
 
     def missing(self) -> list[str]:
@@ -54,6 +56,7 @@ class RealtimeMailbox:
         self._gripper_m = scale.gripper_open_m
 
     def add_twist(self, stamp_ns: int, twist: np.ndarray) -> None:
+        """Take in a twist float64[6] (m/s, rad/s) unless it is older than the last one; refuse NaN."""
         if not np.isfinite(twist).all():
             self.refused += 1
             self._stamp_ns = None  # whatever sent this is not to be trusted: hold until a sound command comes
@@ -61,6 +64,7 @@ class RealtimeMailbox:
             self._stamp_ns, self._twist = stamp_ns, twist
 
     def add_gripper(self, gripper_m: float) -> None:
+        """Take in a finger position in metres; refuse NaN."""
         if np.isfinite(gripper_m):
             self._gripper_m = gripper_m
         else:

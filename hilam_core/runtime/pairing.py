@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from hilam_core.errors import ConfigError
+
 POLICIES = ("exact", "asof")
 MAX_PENDING = 8  # references waiting for the other streams
 HISTORY_NS = 500_000_000  # samples older than this beside their stream's newest are forgotten
 
 
 def seconds_to_ns(seconds: float) -> int:
+    """Seconds -> whole nanoseconds."""
     return round(seconds * 1e9)
 
 
@@ -32,7 +35,7 @@ class Pairing:
         hold_s: float = 0.0,
     ):
         if policy not in POLICIES:
-            raise ValueError(f"pairing '{policy}' is not one of {', '.join(POLICIES)}")
+            raise ConfigError(f"pairing '{policy}' is not one of {', '.join(POLICIES)}")
         self.streams, self.policy = streams, policy
         self.tolerance_ns = 0 if policy == "exact" else seconds_to_ns(tolerance_s)
         self.wait_ns, self.hold_ns = seconds_to_ns(wait_s), seconds_to_ns(hold_s)
@@ -103,6 +106,7 @@ class RateGate:
         self._due_ns: int | None = None
 
     def passes(self, stamp_ns: int) -> bool:
+        """Whether the sample of this stamp is one to keep."""
         due_ns = stamp_ns if self._due_ns is None else self._due_ns
         if not due_ns - 2 * self.period_ns <= stamp_ns <= due_ns + self.period_ns:
             due_ns = stamp_ns

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
+
+STAGES = ("simulate", "ingest", "plan", "act", "command", "topics", "observation_to_command")
 
 
 def summarize_ms(durations_s: Iterable[float]) -> dict[str, float]:
@@ -26,6 +29,7 @@ class StageStats:
         self._times_s: deque[float] = deque(maxlen=window)
 
     def add(self, latency_s: float, now_s: float) -> None:
+        """One output: how long it took, and when it was made."""
         self.count += 1
         self._latencies_s.append(latency_s)
         self._times_s.append(now_s)
@@ -42,3 +46,54 @@ class StageStats:
             "age_s": round(now_s - self._times_s[-1], 4),
             **{f"{name}_ms": latency[name] for name in ("p50", "p99", "max")},
         }
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Where the time of one control cycle went, as the executor reports it."""
+
+    stamp_ns: int  # of the observation
+    skill_seq: int  # the observation that the skill was planned from
+    ingest_s: float
+    plan_s: float
+    act_s: float
+    command_s: float
+    waited_for_skill: bool  # planning was on this cycle's critical path
+
+
+class TimeAccount:
+    """Where an episode's time went: per stage, and what no stage accounts for (the topics' share)."""
+
+    def __init__(self) -> None:
+        self._simulate_s: list[float] = []
+        self._totals_s: dict[int, float] = {}
+        self._cycles: list[Cycle] = []
+
+    def add_step(self, simulate_s: float) -> None:
+        """The arm (its simulation) took a step."""
+        self._simulate_s.append(simulate_s)
+
+    def add_command(self, stamp_ns: int, total_s: float) -> None:
+        """The command for the observation of this stamp arrived, `total_s` after that stamp."""
+        self._totals_s[stamp_ns] = total_s
+
+    def add_cycle(self, cycle: Cycle) -> None:
+        """The executor reported a cycle."""
+        self._cycles.append(cycle)
+
+    def durations_s(self) -> dict[str, list[float]]:
+        """Durations in seconds by stage, one a cycle; of `plan` one a skill."""
+        durations: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        durations["simulate"] = self._simulate_s
+        durations["plan"] = list({cycle.skill_seq: cycle.plan_s for cycle in self._cycles}.values())
+        for cycle in self._cycles:
+            durations["ingest"].append(cycle.ingest_s)
+            durations["act"].append(cycle.act_s)
+            durations["command"].append(cycle.command_s)
+            total_s = self._totals_s.get(cycle.stamp_ns)
+            if total_s is not None:
+                computing_s = cycle.ingest_s + cycle.act_s + cycle.command_s
+                computing_s += cycle.plan_s if cycle.waited_for_skill else 0.0
+                durations["observation_to_command"].append(total_s)
+                durations["topics"].append(max(0.0, total_s - computing_s))
+        return durations

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hilam_core.runtime.timing import StageStats, summarize_ms
+from hilam_core.runtime.timing import Cycle, StageStats, TimeAccount, summarize_ms
 
 
 def test_stage_statistics_stay_bounded_and_forget_the_past():
@@ -15,3 +15,18 @@ def test_stage_statistics_stay_bounded_and_forget_the_past():
     assert report["max_ms"] == 10.0
     assert report["age_s"] == pytest.approx(0.05)
     assert summarize_ms([]) == {"count": 0}
+
+
+def test_what_no_stage_accounts_for_is_the_share_of_the_topics():
+    account = TimeAccount()
+    account.add_command(7, total_s=0.020)
+    account.add_cycle(
+        Cycle(7, 5, ingest_s=0.001, plan_s=0.01, act_s=0.002, command_s=0.001, waited_for_skill=True)
+    )
+    account.add_cycle(
+        Cycle(8, 5, ingest_s=0.001, plan_s=0.01, act_s=0.002, command_s=0.001, waited_for_skill=False)
+    )
+    durations = account.durations_s()
+    assert durations["plan"] == [0.01]  # one skill, two cycles
+    assert durations["topics"] == [pytest.approx(0.006)]
+    assert durations["observation_to_command"] == [0.020]

@@ -9,7 +9,6 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
 from std_msgs.msg import Float64MultiArray
 
-from hilam_core.observation import ObservationError
 from hilam_core.runtime.control import ActionExecutor, Skill
 from hilam_core.runtime.limits import SpeedLimits
 from hilam_core.runtime.schedule import PlanSchedule
@@ -92,11 +91,8 @@ class ActionExecutorNode(PolicyNode):
             if not self.lockstep and self.last_command_s:
                 self.hold()  # a velocity controller would carry on with the last command
             return
-        try:
-            self.low_level.reset(self.task.instruction)
-            self.warm_up()
-        except ValueError as error:
-            raise NodeError(str(error)) from None
+        self.low_level.reset(self.task.instruction)
+        self.warm_up()
         self.low_level.reset(self.task.instruction)
 
     def warm_up(self) -> None:
@@ -142,8 +138,6 @@ class ActionExecutorNode(PolicyNode):
         except NonFiniteError as error:
             self.refuse(f"observation {obs.seq}: {error}")
             return
-        except ObservationError as error:
-            raise NodeError(str(error)) from None
         self.problem = ""
         end_s = time.perf_counter()
         self.stats.add(end_s - start_s, self.seconds())

@@ -73,10 +73,7 @@ class CameraIngest(StackNode):
             "pairing_hold_s", 0.0, "asof: oldest sample that may be used again; 0: drop instead"
         )
         streams = [*self.cameras, "joint_states", "ee_pose"]
-        try:
-            return Pairing(streams, "exact" if self.lockstep else chosen, tolerance_s, wait_s, hold_s)
-        except ValueError as error:
-            raise NodeError(str(error)) from None
+        return Pairing(streams, "exact" if self.lockstep else chosen, tolerance_s, wait_s, hold_s)
 
     def on_task(self) -> None:
         self.seq = 0

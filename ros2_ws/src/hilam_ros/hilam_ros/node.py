@@ -19,6 +19,8 @@ from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 
+from hilam_core.errors import HilamError
+from hilam_core.runtime.episode import READY
 from hilam_core.runtime.timing import StageStats
 from hilam_core.runtime.units import CommandScale
 from hilam_ros.profile import MODES
@@ -26,10 +28,9 @@ from hilam_ros.profile import MODES
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
 )
-READY = "ready"
 
 
-class NodeError(RuntimeError):
+class NodeError(HilamError):
     """The node cannot go on; the message is one line for the user."""
 
 
@@ -48,6 +49,7 @@ class StackNode(Node):
             raise NodeError(f"mode '{self.mode}' is not one of {', '.join(MODES)}")
         self.lockstep = self.mode == "lockstep"
         self.task: Task | None = None
+        self._follows_task = False
         self.stats = StageStats()
         self.counters: dict[str, int] = {}
         self.problem = ""  # what is wrong now; empty: nothing
@@ -72,6 +74,7 @@ class StackNode(Node):
 
     def follow_task(self) -> None:
         """Keep `self.task` at the active task; `on_task` is called at each change."""
+        self._follows_task = True
         self._inputs.append(self.create_subscription(Task, "task", self._on_task, LATCHED))
 
     def on_task(self) -> None:
@@ -90,7 +93,7 @@ class StackNode(Node):
         lacking += [
             f"a subscriber of {o.topic_name}" for o in self._outputs if not o.get_subscription_count()
         ]
-        return lacking + (["a task"] if self.task is None else [])
+        return lacking + (["a task"] if self._follows_task and self.task is None else [])
 
     def count(self, counter: str) -> None:
         """Count an event for /diagnostics."""
@@ -156,7 +159,7 @@ def command_scale(node: StackNode) -> CommandScale:
 
 
 def run_node(make: Callable[[], StackNode]) -> None:
-    """Run a node until it is done or told to stop (exit code 0); a NodeError is one line and exit code 1."""
+    """Run a node until it is done or told to stop (exit code 0); a HilamError is one line and exit code 1."""
     node, code = None, 0
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -166,7 +169,7 @@ def run_node(make: Callable[[], StackNode]) -> None:
         rclpy.spin_until_future_complete(node, node.done)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except NodeError as error:
+    except HilamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
     finally:

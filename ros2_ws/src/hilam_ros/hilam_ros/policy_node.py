@@ -20,10 +20,7 @@ class PolicyNode(StackNode):
         super().__init__(name)
         path = self.parameter("policy", "", "folder of the policy checkpoint")
         torch.set_num_threads(1)  # the layers are too small to gain from more
-        try:
-            self.policy = load_policy(path)
-        except (ValueError, OSError) as error:
-            raise NodeError(str(error)) from None
+        self.policy = load_policy(path)
         outputs = self.policy.low.config.output_dim
         if outputs != ACTION_DIM:
             raise NodeError(

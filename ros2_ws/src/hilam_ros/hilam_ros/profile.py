@@ -11,10 +11,12 @@ from typing import Any
 
 import yaml
 
+from hilam_core.errors import HilamError
+
 MODES = ("lockstep", "realtime")
 
 
-class ProfileError(ValueError):
+class ProfileError(HilamError):
     """A profile or checkpoint that cannot be used. One line: what, which value, the choices."""
 
 

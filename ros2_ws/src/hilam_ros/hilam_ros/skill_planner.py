@@ -8,7 +8,6 @@ from array import array
 import numpy as np
 from hilam_msgs.msg import LatentSkill, Observation
 
-from hilam_core.observation import ObservationError
 from hilam_core.runtime.control import SkillPlanner
 from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.units import NonFiniteError
@@ -34,11 +33,8 @@ class SkillPlannerNode(PolicyNode):
         self.schedule.reset()
         if self.task is None:
             return
-        try:
-            self.high_level.reset(self.task.instruction)
-            self.high_level.plan(self.blank_observation())
-        except ValueError as error:
-            raise NodeError(str(error)) from None
+        self.high_level.reset(self.task.instruction)
+        self.high_level.plan(self.blank_observation())
         self.high_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
@@ -47,8 +43,6 @@ class SkillPlannerNode(PolicyNode):
         start_s = time.perf_counter()
         try:
             skill = self.high_level.plan(policy_observation(msg))
-        except ObservationError as error:
-            raise NodeError(str(error)) from None
         except NonFiniteError as error:
             self.refuse(f"observation {msg.seq}: {error}")
             return
