@@ -9,8 +9,10 @@ import sys
 from importlib import import_module
 
 COMMANDS = {
+    "action": "List actions, send goals",
     "interface": "Show message, service and action definitions",
     "launch": "Run a launch file",
+    "lifecycle": "Show and change the states of lifecycle nodes",
     "node": "List nodes, show what a node offers",
     "param": "List, get, set, dump the parameters of nodes",
     "pkg": "List packages, find prefixes and executables",

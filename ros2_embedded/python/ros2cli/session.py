@@ -97,8 +97,14 @@ def hidden(name: str) -> bool:
 
 
 def find_type(node: Any, name: str, kind: str) -> str:
-    """The type of a topic or service in the graph. Raises CommandError listing what there is."""
-    names = node.get_topic_names_and_types if kind == "topic" else node.get_service_names_and_types
+    """The type of a topic, service or action in the graph. Raises CommandError listing what there is."""
+    from rclpy.action import get_action_names_and_types
+
+    names = {
+        "topic": node.get_topic_names_and_types,
+        "service": node.get_service_names_and_types,
+        "action": lambda: get_action_names_and_types(node),
+    }[kind]
     types = wait_for(lambda: dict(names()).get(absolute(name)))
     if not types:
         choices = ", ".join(sorted(known for known, _ in names() if not hidden(known))) or "none"
@@ -108,12 +114,12 @@ def find_type(node: Any, name: str, kind: str) -> str:
 
 def interface(name: str, kind: str) -> Any:
     """The class of an interface such as std_msgs/msg/String; std_msgs/String will do. Raises CommandError."""
-    from rosidl_runtime_py.utilities import get_message, get_service
+    from rosidl_runtime_py.utilities import get_action, get_message, get_service
 
     if name.count("/") == 1:
         name = name.replace("/", f"/{kind}/")
     try:
-        return {"msg": get_message, "srv": get_service}[kind](name)
+        return {"msg": get_message, "srv": get_service, "action": get_action}[kind](name)
     except (ValueError, LookupError, AttributeError, ImportError) as error:
         raise CommandError(f"unknown type '{name}': {error}") from None
 
@@ -148,6 +154,11 @@ def require_node(node: Any, name: str) -> tuple[str, str]:
     known = wait_for(lambda: full in node_names(node))
     if not known and full not in settle(node, lambda: node_names(node), names=True):
         raise CommandError(f"no node '{full}', choices: {', '.join(node_names(node)) or 'none'}")
+    return split_name(full)
+
+
+def split_name(full: str) -> tuple[str, str]:
+    """(name, namespace) of a fully qualified node name."""
     namespace, _, short = full.rpartition("/")
     return short, namespace or "/"
 
