@@ -227,6 +227,40 @@ def load(name: str) -> Message:
     raise DefinitionError(f"no interface {name!r}")
 
 
+def text(name: str) -> str:
+    """A definition in .msg, .srv or .action syntax: its file's text, else what `load` found, written out."""
+    path = find_file(name)
+    if path is not None:
+        return path.read_text().rstrip()
+    message = load(name)
+    constants = [f"{base} {constant}={value}" for constant, base, value in message.constants]
+    return "\n".join([*constants, *(_field_text(field) for field in message.fields)])
+
+
+def _field_text(item: Field) -> str:
+    sequence = f"[<={item.size}]" if item.size else "[]"
+    array = {"scalar": "", "array": f"[{item.size}]", "sequence": sequence}[item.kind]
+    bound = f"<={item.bound}" if item.bound else ""
+    default = "" if item.default is None else f" {item.default}"
+    return f"{item.base.replace('/msg/', '/')}{bound}{array} {item.name}{default}"
+
+
+def full_text(name: str) -> str:
+    """A message's definition followed by those of all messages in it, as bags carry it."""
+    found: dict[str, str] = {}
+
+    def collect(message: str) -> None:
+        found[message] = text(message)
+        for item in load(message).fields:
+            if item.nested and item.base not in found:
+                collect(item.base)
+
+    collect(name)
+    own = found.pop(name)
+    nested = (f"{'=' * 80}\nMSG: {key.replace('/msg/', '/')}\n{value}" for key, value in found.items())
+    return "\n".join([own, *nested]) + "\n"
+
+
 def exists(name: str) -> bool:
     """Whether a message, service or action of that full name can be loaded."""
     try:

@@ -26,28 +26,14 @@ def list_(args: argparse.Namespace) -> None:
 
 def show(args: argparse.Namespace) -> None:
     """Print a definition."""
-    from embedded_dds.definitions import DefinitionError, Field, find_file, load
+    from embedded_dds.definitions import DefinitionError, text
 
     name = sys.stdin.readline().strip() if args.type == "-" else args.type
     if name.count("/") == 1:
         name = name.replace("/", "/msg/")
     if name.count("/") != 2:
         raise CommandError(f"'{name}' is not an interface name such as sensor_msgs/msg/Image")
-    path = find_file(name)
-    if path is not None:
-        print(path.read_text().rstrip())
-        return
     try:
-        message = load(name)
+        print(text(name))
     except DefinitionError as error:
         raise CommandError(str(error)) from None
-
-    def type_text(field: Field) -> str:
-        base = field.base.replace("/msg/", "/") + (f"<={field.bound}" if field.bound else "")
-        sequence = f"[<={field.size}]" if field.size else "[]"
-        return base + {"scalar": "", "array": f"[{field.size}]", "sequence": sequence}[field.kind]
-
-    for constant, base, value in message.constants:
-        print(f"{base} {constant}={value}")
-    for field in message.fields:
-        print(f"{type_text(field)} {field.name}" + ("" if field.default is None else f" {field.default}"))

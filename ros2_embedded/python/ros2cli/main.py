@@ -10,6 +10,7 @@ from importlib import import_module
 
 COMMANDS = {
     "action": "List actions, send goals",
+    "bag": "Record topics, play recordings",
     "interface": "Show message, service and action definitions",
     "launch": "Run a launch file",
     "lifecycle": "Show and change the states of lifecycle nodes",
