@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium import spaces
 
 from hilam_sim.assets import resolve_assets
-from hilam_sim.control import Stepper
 from hilam_sim.errors import SimError
+from hilam_sim.osc import Stepper
 from hilam_sim.placements import PLACEMENTS, scatter
 from hilam_sim.problem import RESET_ATTEMPTS, build_problem, global_seed
 from hilam_sim.tasks import MAX_STEPS, get_task, initial_states

@@ -27,7 +27,7 @@ from hilam_sim.tasks import choose_tasks
 from hilam_sim.workers import WorkerError, WorkerPool
 
 LEVELS = (0.95, 0.85, 0.60)
-_SOURCES = ("experts*", "experts/*", "geometry.py", "env.py", "control.py", "problem.py")
+_SOURCES = ("experts*", "experts/*", "geometry.py", "env.py", "osc.py", "problem.py")
 
 Job = tuple[str, int, str, int]  # suite, task, placement, number of the episode
 

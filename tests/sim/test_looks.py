@@ -12,15 +12,14 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hilam_sim import LiberoEnv
-from hilam_sim.assets import contact_sheet, fixtures, resolve_assets
+from hilam_sim import LiberoEnv, contact_sheet
+from hilam_sim.assets import articulated, resolve_assets
 from hilam_sim.assets.objects import LOOKS
 from hilam_sim.assets.paint import wood
 from hilam_sim.assets.shapes import board, circle, loft, polygon, slab, tube
 from hilam_sim.tasks import SUITES, list_tasks
 
 OFFICIAL = os.environ.get("LIBERO_ASSETS")
-FIXTURES = {"flat_stove", "microwave", "white_cabinet", "wooden_cabinet"}  # of moving parts, drawn elsewhere
 ARENAS = {"floor", "kitchen_table", "living_room_table", "study_table", "table"}
 
 
@@ -56,7 +55,7 @@ def test_every_object_of_every_task_has_a_look():
         for task in list_tasks(suite):
             needed |= set(re.findall(r" - ([a-z0-9_]+)\s", task.bddl_path.read_text()))
     assert len(needed) == 38
-    assert needed - FIXTURES - ARENAS == LOOKS.keys()
+    assert needed - articulated.ARTICULATED.keys() - ARENAS == LOOKS.keys()
 
 
 @pytest.mark.parametrize("name", LOOKS)
@@ -175,7 +174,7 @@ def _brightness(look, mesh, axis, sign, where):
 @pytest.mark.parametrize(("name", "lighter"), [("white_cabinet", False), ("wooden_cabinet", True)])
 @pytest.mark.parametrize("drawer", ["top", "middle", "bottom"])
 def test_an_open_drawer_shows_its_bottom_and_drawers_their_edges(name, lighter, drawer):
-    look = fixtures.FIXTURES[name]
+    look = articulated.ARTICULATED[name]
     mesh = look.meshes[f"cabinet_{drawer}"]
     middle = (mesh.points[:, 2].min() + mesh.points[:, 2].max()) / 2
     bottom = _brightness(look, mesh, 2, 1, lambda p: (p[:, 2] < middle - 0.02) & (np.abs(p[:, 1]) < 0.05))

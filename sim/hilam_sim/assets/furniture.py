@@ -6,10 +6,10 @@ The cameras see the room from above the table and to the rear, hence mostly what
 import numpy as np
 from PIL import Image
 
+from hilam_sim.assets.atlas import SURFACE, Patch, atlas, bar, block, disc, plain
 from hilam_sim.assets.objects import Look
 from hilam_sim.assets.paint import plaster, wood
 from hilam_sim.assets.shapes import Mesh, board, loft, merge, rounded_square, slab
-from hilam_sim.assets.sheet import SURFACE, Patch, bar, block, disc, plain, sheet
 
 _A, _B, _C, _D, _E, _F, _G, _H = (plain(number) for number in range(8))
 
@@ -121,18 +121,18 @@ def study() -> Mesh:
 
 
 def _paint_kitchen() -> Image.Image:
-    return sheet(plaster((104, 100, 74), seed=41, roughness=2), (24, 24, 26), (34, 33, 28), (96, 96, 100))
+    return atlas(plaster((104, 100, 74), seed=41, roughness=2), (24, 24, 26), (34, 33, 28), (96, 96, 100))
 
 
 def _paint_living_room() -> Image.Image:
     fabric = plaster((112, 102, 92), seed=42, roughness=3)
-    return sheet(fabric, (20, 20, 21), (150, 68, 44), (90, 60, 40), (70, 100, 130), (210, 190, 150))
+    return atlas(fabric, (20, 20, 21), (150, 68, 44), (90, 60, 40), (70, 100, 130), (210, 190, 150))
 
 
 def _paint_study() -> Image.Image:
     white = plaster((246, 245, 240), seed=43, roughness=1)
     picture = ((234, 180, 34), (214, 62, 24), (92, 122, 156), (92, 34, 48))
-    return sheet(white, (84, 130, 40), (226, 226, 224), (62, 46, 36), (34, 32, 32), *picture)
+    return atlas(white, (84, 130, 40), (226, 226, 224), (62, 46, 36), (34, 32, 32), *picture)
 
 
 FURNITURE: dict[str, Look] = {

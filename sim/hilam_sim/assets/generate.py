@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
 
+from hilam_sim.assets.articulated import ARTICULATED, ArticulatedLook
 from hilam_sim.assets.collision import Body, body_names, read_body
-from hilam_sim.assets.fixtures import FIXTURES, Fixture
 from hilam_sim.assets.furniture import FURNITURE
 from hilam_sim.assets.mjcf import DRAWN, add
 from hilam_sim.assets.objects import LOOKS
@@ -51,17 +51,17 @@ def _write_object(folder: Path, name: str, body: Body) -> None:
     ):
         add(outer, "site", name=site, pos=pos, size="0.005", rgba="0 0 0 0")
 
-    fixture = FIXTURES.get(name) or Fixture({_solid_part(inner): LOOKS[name].mesh}, LOOKS[name].paint)
+    look = ARTICULATED.get(name) or ArticulatedLook({_solid_part(inner): LOOKS[name].mesh}, LOOKS[name].paint)
     here = place.relative_to(xml.parent)
-    fixture.paint().save(place / "texture.png")
+    look.paint().save(place / "texture.png")
     add(asset, "texture", name=f"tex-{name}", file=str(here / "texture.png"), type="2d")
     add(asset, "material", _SHINE, name=name, texture=f"tex-{name}", texuniform="false")
-    for part, mesh in fixture.meshes.items():
+    for part, mesh in look.meshes.items():
         (place / f"{part}.obj").write_text(mesh.obj())
         add(asset, "mesh", name=f"{name}_{part}", file=str(here / f"{part}.obj"))
         drawn = ET.Element("geom", DRAWN, type="mesh", mesh=f"{name}_{part}", material=name)
         _part(inner, part).insert(0, drawn)
-    for part, (centre, half) in fixture.panes.items():
+    for part, (centre, half) in look.panes.items():
         pane = {"pos": _numbers(centre), "size": _numbers(half), "rgba": "0.4 0.4 0.4 0.35"}
         add(_part(inner, part), "geom", DRAWN, pane, type="box")
     _write_xml(xml, root)

@@ -1,4 +1,4 @@
-"""The robot and the objects as the skills see them: privileged state, and actions towards a pose."""
+"""The robot and the objects as the expert sees them: privileged state, and actions towards a pose."""
 
 from __future__ import annotations
 
@@ -15,16 +15,33 @@ from hilam_sim.geometry import object_points
 __all__ = ["CLOSE", "OPEN", "Arm", "Pose", "Style", "turned"]
 
 OPEN, CLOSE = -1.0, 1.0
+RELEASE_OFFSET_M = 0.012  # at most: an object on another counts within 30 mm of its middle
 
-_PULL_M = 0.05
-_STRAIGHT_ARM_M = 0.707  # shoulder to wrist; 0.719 is the end
 _POSITION_SCALE_M, _ROTATION_SCALE_RAD = 0.05, 0.5  # of OSC_POSE's unit action
+_PULL_M = _POSITION_SCALE_M  # full speed, for an elbow that is bent the wrong way
+_STRAIGHT_ARM_M = 0.707  # from shoulder to wrist; at 0.719 the arm is straight, and its elbow may turn over
 _GAIN = 1.5  # on the position error: the arm covers about a third of an action's reach in a step
+# The noise on the translation is correlated over about five steps (a quarter of a second): white noise would
+# average out in the arm's inertia. The second factor keeps its standard deviation at `Style.noise`.
+_DRIFT, _DRIFT_NOISE = 0.8, 0.6  # 0.8^2 + 0.6^2 = 1
+_TURN_NOISE = 0.2  # of `Style.noise`: a tilted hand misses the object, a shifted one is corrected
 
 
 @dataclass(frozen=True)
 class Style:
-    """What distinguishes one demonstrator from the next."""
+    """What distinguishes one demonstrator from the next.
+
+    Attributes:
+        speed: Share of the fastest action. Below 0.75 long tasks exceed their suite's step limit.
+        hover_m: Height above a grasp from which the hand descends, less 2 cm.
+        clearance_m: Between what is carried and what it is carried over.
+        bow_m: How far paths through the open bend, [3], world frame.
+        yaw_rad: Of the hand, beside the one planned. One in three hundred turns by more than 10 degrees.
+        grasp_offset_m: Beside the grasp planned, [3]: along the fingers' motion, along their pads (16 mm
+            wide: 3 mm keep them on the object), and one that is not used.
+        release_offset_m: Beside the place aimed at, [2], at most `RELEASE_OFFSET_M` each.
+        noise: Standard deviation of what is added to a translation in [-1, 1].
+    """
 
     speed: float
     hover_m: float
@@ -33,12 +50,14 @@ class Style:
     yaw_rad: float
     grasp_offset_m: np.ndarray
     release_offset_m: np.ndarray
-    release_height_m: float
     noise: float
 
     @staticmethod
     def sample(rng: np.random.Generator) -> Style:
-        """Draw a style."""
+        """Draw a style.
+
+        The order of the draws is part of what a seed means: a new attribute is drawn last.
+        """
         return Style(
             speed=rng.uniform(0.75, 1.0),
             hover_m=rng.uniform(0.05, 0.09),
@@ -46,9 +65,9 @@ class Style:
             bow_m=rng.normal(0.0, 0.02, 3),
             yaw_rad=rng.normal(0.0, 0.06),
             grasp_offset_m=rng.uniform(-1.0, 1.0, 3) * (0.006, 0.003, 0.004),
-            release_offset_m=rng.uniform(-1.0, 1.0, 2) * 0.012,
-            release_height_m=rng.uniform(0.02, 0.05),
-            noise=rng.uniform(0.01, 0.06),
+            release_offset_m=rng.uniform(-1.0, 1.0, 2) * RELEASE_OFFSET_M,
+            # The first of two belonged to an attribute that is gone: without it a seed gave another episode.
+            noise=float(rng.uniform(0.01, 0.06, 2)[1]),
         )
 
 
@@ -108,8 +127,11 @@ class Arm:
         return float(np.linalg.norm(self.env.data.qvel[body.dofadr[0] : body.dofadr[0] + 3]))
 
     def _within_reach(self, position: np.ndarray) -> np.ndarray:
-        """The target, or where a straight arm ends. Pulled further, the elbow bends the wrong way: then out,
-        to where it comes back."""
+        """The target [3], or the nearest point to it before the arm is straight.
+
+        An arm pulled beyond that bends its elbow the other way. Then the point lies further out along the
+        arm, which brings the elbow back.
+        """
         shoulder, wrist = self.env.data.xpos[self._shoulder], self.env.data.xpos[self._wrist]
         away = position + wrist - self.position - shoulder
         if self.env.data.qpos[self._elbow] > STRETCHED_RAD:
@@ -123,11 +145,11 @@ class Arm:
 
     def action_towards(self, target: Pose, speed: float, noise: float) -> np.ndarray:
         """The action, float32 [7], that moves the grip site towards `target`, at most `speed` of full."""
-        move = _GAIN * (self._within_reach(target.position) - self.position) / _POSITION_SCALE_M
-        move *= min(1.0, speed / max(float(np.linalg.norm(move)), 1e-9))
-        self._drift = 0.8 * self._drift + self.rng.normal(0.0, 0.6 * noise, 3)
+        way = _GAIN * (self._within_reach(target.position) - self.position) / _POSITION_SCALE_M
+        way *= min(1.0, speed / max(float(np.linalg.norm(way)), 1e-9))
+        self._drift = _DRIFT * self._drift + self.rng.normal(0.0, _DRIFT_NOISE * noise, 3)
         turn = self.turn_to(target.rotation) / _ROTATION_SCALE_RAD
         turn *= min(1.0, 1.0 / max(float(np.linalg.norm(turn)), 1e-9))
-        turn += self.rng.normal(0.0, 0.2 * noise, 3)
-        action = np.concatenate([move + self._drift * (noise > 0), turn, [self.gripper]])
+        turn += self.rng.normal(0.0, _TURN_NOISE * noise, 3)
+        action = np.concatenate([way + self._drift * (noise > 0), turn, [self.gripper]])
         return np.clip(action, -1.0, 1.0).astype(np.float32)

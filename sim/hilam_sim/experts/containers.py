@@ -1,4 +1,4 @@
-"""Putting things into drawers and ovens: where there is more around than below."""
+"""Putting things into drawers and through doors, where walls and handles are in the way."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import mujoco
 import numpy as np
 
 from hilam_sim.experts.arm import CLOSE, Arm, Pose, turned
-from hilam_sim.experts.fixtures import Part, leave
 from hilam_sim.experts.grasping import feasible, grasps, pick
-from hilam_sim.experts.skills import Skill, SkillWithOutcome, move, release, settle, travel
+from hilam_sim.experts.moves import Move, MoveWithOutcome, go_to, leave, release, settle, travel
+from hilam_sim.experts.parts import Part
 
-_REACH_IN_TILTS_RAD = (1.0, 0.8)
-_REACH_DOWN_TILTS_RAD = (0.0, 0.3, 0.6)
-_CANDIDATES = 250  # grasps looked at, each tilt
-_WAY_DOWN_M = (0.04, 0.10, 0.18)  # heights at which a way down is looked at
+_REACH_IN_TILTS_RAD = (1.0, 0.8)  # nearly level: the microwave is 14 cm high inside
+_REACH_DOWN_TILTS_RAD = (0.0, 0.3, 0.6)  # leaning where an open drawer above is in the way of the hand
+_CANDIDATES = 250  # grasps looked at, each tilt, best first: each costs five solutions of the arm's posture
+_WAY_DOWN_M = (0.04, 0.10, 0.18)  # above the lowest place, heights at which the way down is looked at
 _HOLDING_M = 0.03  # opening of a hand that holds or has just let go, for looking ahead
 _TOUCHABLE = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)  # geom groups
 _UP = np.array([0.0, 0.0, 1.0])
@@ -42,14 +42,17 @@ def _hollow(arm: Arm, region: str) -> tuple[np.ndarray, np.ndarray]:
     return -max(sides, key=room), site.xpos - room(-_UP) * _UP
 
 
-def put_through_door(arm: Arm, name: str, region: str) -> Skill:
+def put_through_door(arm: Arm, name: str, region: str) -> Move:
     """Hold an object where it is nearest to the outside, push it in level, let go and draw back."""
     inwards, floor = _hollow(arm, region)
     across = np.cross(inwards, _UP)
     across *= np.sign(across @ (floor - arm.env.data.body("robot0_base").xpos))
 
     def cost(grasp: Pose) -> float:
-        """Far out is good, and pointing straight in; pointing back towards the base the arm jams."""
+        """Distance [m] into the hollow at which the hand ends up, and a malus for pointing aside.
+
+        Pointing back towards the base the arm jams: such grasps come last.
+        """
         lean = float(grasp.rotation[:, 2] @ across)
         return float(grasp.position @ inwards) + 0.05 * abs(lean) + float(lean < -0.05)
 
@@ -58,18 +61,21 @@ def put_through_door(arm: Arm, name: str, region: str) -> Skill:
     if grasp is None or not (yield from pick(arm, name, grasp)):
         return
     low, high = arm.bounds(name)
+    # Carried 15 mm above the floor and lowered at the end. A little before the middle: further in, the hand
+    # meets the front; further out, the door does not close.
     lift = floor[2] + 0.015 - low[2]
     aside = floor - 0.012 * inwards - (low + high) / 2
     inside = Pose(arm.position, grasp.rotation).moved(np.array([aside[0], aside[1], lift]))
     door = Part.before(arm, region)
     off_door = across * np.sign(across @ (floor - door.anchor)) if door else 0.0 * across
+    # A door that is hardly open stands in the straight way in: come from 5 cm beside it, then to the opening.
     past_door = inside.moved(-0.22 * inwards + 0.05 * off_door + 0.01 * _UP)
-    yield from move(arm, past_door, "carry", tolerance_m=0.025)
-    yield from move(arm, inside.moved(-0.14 * inwards + 0.01 * _UP), "carry", tolerance_m=0.02)
-    yield from move(arm, inside, "place", speed=0.6, tolerance_m=0.01, steps=35)
-    yield from move(arm, inside.moved(-0.015 * _UP), "place", speed=0.5, tolerance_m=0.005, steps=10)
+    yield from go_to(arm, past_door, "carry", tolerance_m=0.025)
+    yield from go_to(arm, inside.moved(-0.14 * inwards + 0.01 * _UP), "carry", tolerance_m=0.02)
+    yield from go_to(arm, inside, "place", speed=0.6, tolerance_m=0.01, steps=35)
+    yield from go_to(arm, inside.moved(-0.015 * _UP), "place", speed=0.5, tolerance_m=0.005, steps=10)
     yield from release(arm, arm.pose)
-    yield from move(arm, arm.pose.moved(-0.15 * inwards), "retreat", tolerance_m=0.02)
+    yield from go_to(arm, arm.pose.moved(-0.15 * inwards), "retreat", tolerance_m=0.02)
 
 
 def _way_in(arm: Arm, name: str, region: str) -> list[Pose]:
@@ -81,6 +87,7 @@ def _way_in(arm: Arm, name: str, region: str) -> list[Pose]:
     scratch, stood = arm.scratch, arm.object_pose(name)
     centre, size = _box(arm, region)
     bottom = centre[2] - size[2] + stood.position[2] - arm.bounds(name)[0, 2]
+    # About 8 mm apart in a drawer's region of 6 x 15 cm, and 15 mm from its sides: surely inside.
     spots = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, n) for n in (5, 15)]), axis=-1).reshape(-1, 2)
     spots = centre[:2] + spots * np.maximum(size[:2] - 0.015, 0.0)
     scratch.refresh()
@@ -91,6 +98,7 @@ def _way_in(arm: Arm, name: str, region: str) -> list[Pose]:
 
     def lowest(near: np.ndarray, way: Callable[[np.ndarray], Iterable[np.ndarray]]) -> np.ndarray | None:
         order = spots[np.argsort(np.linalg.norm(spots - near[:2], axis=1))]
+        # From the drawer's floor to where nothing could be called put in; steps half as high as its handle.
         for height in np.arange(bottom + 0.004, bottom + 0.10, 0.006):
             for spot in order:
                 position = np.append(spot, height)
@@ -115,7 +123,7 @@ def _way_out(arm: Arm, name: str) -> np.ndarray:
         arm.scratch.put(name, held.moved(offset))
         return arm.scratch.is_free([name])
 
-    for distance in np.arange(0.0, 0.16, 0.03):
+    for distance in np.arange(0.0, 0.16, 0.03):  # a drawer is 15 cm long inside
         for angle in np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False):
             aside = distance * np.array([np.cos(angle), np.sin(angle), 0.0])
             if all(is_free(aside + up * _UP) for up in np.arange(0.0, 0.2, 0.03)):
@@ -123,7 +131,7 @@ def _way_out(arm: Arm, name: str) -> np.ndarray:
     return np.zeros(3)
 
 
-def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
+def put_in_drawer(arm: Arm, name: str, region: str) -> MoveWithOutcome:
     """Pick an object up and put it into an open drawer; returns whether there was a way."""
     stood, way = arm.object_pose(name), _way_in(arm, name, region)
     if not way:
@@ -144,21 +152,21 @@ def put_in_drawer(arm: Arm, name: str, region: str) -> SkillWithOutcome:
     if grasp is None:
         return False
     if (yield from pick(arm, name, grasp)):
-        yield from move(arm, arm.pose.moved(_way_out(arm, name)), "lift", tolerance_m=0.015, steps=25)
+        yield from go_to(arm, arm.pose.moved(_way_out(arm, name)), "lift", tolerance_m=0.015, steps=25)
         above, over, rest = (arm.pose.moved(way[k].position - arm.object_position(name)) for k in (1, -2, -1))
         yield from travel(arm, above, "carry", held=name)
-        yield from move(arm, over, "place", speed=0.7, tolerance_m=0.006, steps=30)
-        yield from move(arm, rest, "place", speed=0.4, tolerance_m=0.006, steps=20)
+        yield from go_to(arm, over, "place", speed=0.7, tolerance_m=0.006, steps=30)
+        yield from go_to(arm, rest, "place", speed=0.4, tolerance_m=0.006, steps=20)
         yield from release(arm, arm.pose)
-        yield from move(arm, over, "retreat", speed=0.5, tolerance_m=0.015, steps=15)
-        yield from move(arm, above, "retreat", tolerance_m=0.03, steps=30)
+        yield from go_to(arm, over, "retreat", speed=0.5, tolerance_m=0.015, steps=15)
+        yield from go_to(arm, above, "retreat", tolerance_m=0.03, steps=30)
         yield from settle(arm, name)
         if not arm.holds("in", name, region):
             yield from _topple(arm, name, region)
     return True
 
 
-def _topple(arm: Arm, name: str, region: str) -> Skill:
+def _topple(arm: Arm, name: str, region: str) -> Move:
     """Push over what stands in a drawer and is too tall for it, along the drawer and towards its middle."""
     centre, size = _box(arm, region)
     low, high = arm.bounds(name)
@@ -170,8 +178,8 @@ def _topple(arm: Arm, name: str, region: str) -> Skill:
     start = Pose(middle - (0.5 * np.ptp([low @ along, high @ along]) + 0.035) * along, turned(0.0))
     start = start.raised_to(high[2] - 0.015)
     arm.gripper = CLOSE
-    yield from move(arm, start.raised_to(high[2] + 0.06), "reach", tolerance_m=0.02)
-    yield from move(arm, start, "descend", tolerance_m=0.012, steps=20)
-    yield from move(arm, start.moved(0.14 * along), "push", speed=0.7, tolerance_m=0.02, steps=40)
+    yield from go_to(arm, start.raised_to(high[2] + 0.06), "reach", tolerance_m=0.02)
+    yield from go_to(arm, start, "descend", tolerance_m=0.012, steps=20)
+    yield from go_to(arm, start.moved(0.14 * along), "push", speed=0.7, tolerance_m=0.02, steps=40)
     yield from leave(arm, 0.0 * along)
     yield from settle(arm, name)

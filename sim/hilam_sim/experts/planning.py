@@ -12,12 +12,16 @@ from hilam_sim.env import LiberoEnv
 from hilam_sim.experts.pose import Pose
 from hilam_sim.geometry import bodies_below
 
-_IK_STEPS = 50
-_IK_DAMPING = 1e-4
-_REACHED_M, _REACHED_RAD = 0.004, 0.04
-_LIMIT_MARGIN_RAD = 0.08
+_IK_STEPS = 50  # all but 5 in 1000 of the poses asked for in episodes take ten or fewer
+_IK_DAMPING = 1e-4  # of the squared singular values: near a singular posture steps stay short
+_STEP_M, _STEP_RAD = 0.08, 0.4  # at most, a step: the Jacobian holds only near the posture it was taken in
+_HOME_GAIN, _HOME_DECAY = 0.2, 0.9  # pull to the rest posture; it fades, as it keeps the hand off its goal
+_REACHED_M, _REACHED_RAD = 0.004, 0.04  # what the real arm misses by anyway
+_LIMIT_MARGIN_RAD = 0.08  # from a joint's limit, which the controller does not know of
 ELBOW, STRETCHED_RAD = 3, -0.47  # beyond, the arm bends the other way and does not come back
-_FALL_STEPS = 400  # of 2 ms
+_FALL_STEPS = 400  # of 2 ms: a fall from 13 cm takes 160 ms, the rest is to come to rest
+_FALL_AT_LEAST = 120  # steps: before, a tall object may stand still on its edge for a moment
+_STILL = 0.02  # m/s or rad/s, as `moves.settle` asks
 _WILD = 30.0  # m/s or rad/s: it started inside something
 _TOUCH_M = 0.0015  # contacts less deep than this are no collisions: objects lie in each other's margins
 
@@ -45,7 +49,7 @@ class Scratch:
         self._limits = self.model.jnt_range[self.model.dof_jntid[self._dofs]].T + np.array(
             [[_LIMIT_MARGIN_RAD], [-_LIMIT_MARGIN_RAD]]
         )
-        self._limits[1, ELBOW] = STRETCHED_RAD - 0.1
+        self._limits[1, ELBOW] = STRETCHED_RAD - 0.1  # the real arm overshoots a little
         self._rest = np.array(robot.init_qpos)
         self._jacobian = np.zeros((6, self.model.nv))
         self._is_robot = np.isin(
@@ -66,13 +70,13 @@ class Scratch:
             away, turn = pose.position - data.site_xpos[self._site], self._turn(pose.rotation)
             if np.linalg.norm(away) < _REACHED_M and np.linalg.norm(turn) < _REACHED_RAD:
                 return True
-            error = np.concatenate([_clipped(away, 0.08), _clipped(turn, 0.4)])
+            error = np.concatenate([_clipped(away, _STEP_M), _clipped(turn, _STEP_RAD)])
             mujoco.mj_jacSite(model, data, self._jacobian[:3], self._jacobian[3:], self._site)
             jacobian = self._jacobian[:, self._dofs]
             inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + _IK_DAMPING * np.eye(6))
-            home = 0.2 * 0.9**step_number * (self._rest - data.qpos[self._qpos])
+            home = _HOME_GAIN * _HOME_DECAY**step_number * (self._rest - data.qpos[self._qpos])
             step = inverse @ error + home - inverse @ (jacobian @ home)
-            step *= min(1.0, 0.4 / max(float(np.abs(step).max()), 1e-9))
+            step *= min(1.0, _STEP_RAD / max(float(np.abs(step).max()), 1e-9))
             data.qpos[self._qpos] = np.clip(data.qpos[self._qpos] + step, *self._limits)
         return False
 
@@ -109,7 +113,7 @@ class Scratch:
             data.qpos[self._robot_qpos], data.qvel[self._robot_dofs] = still, 0.0
             if np.abs(data.qvel).max() > _WILD:
                 return None
-            if step > 120 and np.abs(data.qvel[dof : dof + 6]).max() < 0.02:
+            if step > _FALL_AT_LEAST and np.abs(data.qvel[dof : dof + 6]).max() < _STILL:
                 return Pose(data.xpos[body].copy(), data.xmat[body].reshape(3, 3).copy())
         return None
 

@@ -1,19 +1,21 @@
-"""Moving flat things along a table: what has nothing to hold is taken along from inside its rim."""
+"""Moving flat things, which offer no grasp, along a table: closed fingers inside the rim draw them along."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hilam_sim.experts.arm import CLOSE, Arm, Pose, turned
+from hilam_sim.experts.moves import Move, go_to, travel
 from hilam_sim.experts.placing import Goal
-from hilam_sim.experts.skills import Skill, move, travel
 
-_FLAT_M, _WIDE_M = 0.03, 0.08
-_INSIDE = 0.2  # of the width: where the fingers go
-_HEIGHT_M, _PRESS_M = 0.012, 0.015  # of the grip site above what the object stands on
-_SPEED = 0.35
-_LOST_M = 0.075
-_STEPS = 120
+_FLAT_M, _WIDE_M = 0.03, 0.08  # lower and wider than this there is no good grasp: the hand opens by 79 mm
+_INSIDE = 0.2  # of the width, from the middle: where the fingers go. At the rim they would slip over it
+_HEIGHT_M = 0.012  # of the grip site above what the object stands on
+_PRESS_M = 0.015  # by which the aim is lower: the controller is soft, and this keeps the fingers down
+_SPEED = 0.35  # faster, the plate runs ahead of the fingers
+_LOST_M = 0.075  # farther from the middle than that, the fingers are outside the rim: start again
+_THERE_M = 0.012  # from the goal: LIBERO's regions for flat things are 4 cm to each side
+_STEPS = 120  # of one push; a second one follows where it was too short
 
 
 def is_flat(arm: Arm, name: str) -> bool:
@@ -22,13 +24,13 @@ def is_flat(arm: Arm, name: str) -> bool:
     return bool(size[2] < _FLAT_M and size[:2].min() > _WIDE_M)
 
 
-def push(arm: Arm, goal: Goal) -> Skill:
-    """Put closed fingers inside an object's rim, on the side of the goal: it follows like a cart."""
+def push(arm: Arm, goal: Goal) -> Move:
+    """Put closed fingers inside an object's rim, on the side of the goal, and draw it along."""
     aim = arm.env.problem.sim.data.get_site_xpos(goal.target)[:2] + 0.5 * arm.style.release_offset_m
     arm.gripper = CLOSE
     start = _inside(arm, goal.name, aim)
     yield from travel(arm, start.moved((0.0, 0.0, arm.style.hover_m)), "reach")
-    yield from move(arm, start, "descend", tolerance_m=0.004, steps=40)
+    yield from go_to(arm, start, "descend", tolerance_m=0.004, steps=40)
 
     def ahead() -> Pose:
         away = aim - arm.object_position(goal.name)[:2]
@@ -37,10 +39,10 @@ def push(arm: Arm, goal: Goal) -> Skill:
 
     for _ in range(_STEPS):
         centre = arm.object_position(goal.name)[:2]
-        if np.linalg.norm(aim - centre) < 0.012 or np.linalg.norm(arm.position[:2] - centre) > _LOST_M:
+        if np.linalg.norm(aim - centre) < _THERE_M or np.linalg.norm(arm.position[:2] - centre) > _LOST_M:
             break
         yield arm.action_towards(ahead(), _SPEED * arm.style.speed, 0.5 * arm.style.noise), "push"
-    yield from move(arm, arm.pose.moved((0.0, 0.0, 0.1)), "retreat", tolerance_m=0.03, steps=30)
+    yield from go_to(arm, arm.pose.moved((0.0, 0.0, 0.1)), "retreat", tolerance_m=0.03, steps=30)
 
 
 def _inside(arm: Arm, name: str, aim: np.ndarray) -> Pose:

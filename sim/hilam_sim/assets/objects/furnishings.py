@@ -4,10 +4,10 @@ from functools import partial
 
 from PIL import Image
 
+from hilam_sim.assets.atlas import atlas, block, disc, plain
 from hilam_sim.assets.objects.look import Look
 from hilam_sim.assets.paint import Colour, Painter, wood
 from hilam_sim.assets.shapes import Mesh, board, box, merge, slab
-from hilam_sim.assets.sheet import block, disc, plain, sheet
 
 
 def book(thickness: float, width: float, height: float) -> Mesh:
@@ -131,7 +131,7 @@ def _paint_wine_rack() -> Image.Image:
 
 
 def _paint_shelf() -> Image.Image:
-    return sheet(wood((54, 43, 36), seed=3), (128, 98, 70), (148, 114, 80))
+    return atlas(wood((54, 43, 36), seed=3), (128, 98, 70), (148, 114, 80))
 
 
 FURNISHINGS: dict[str, Look] = {

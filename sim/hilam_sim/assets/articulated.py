@@ -1,4 +1,4 @@
-"""How the fixtures with moving parts look: a mesh for every part, all on one painted sheet.
+"""How articulated objects look (cabinets, stove, microwave): a mesh a part, all on one texture atlas.
 
 Sizes are those of the bodies in `collision`; a part's mesh is in the frame of the body that it moves with.
 """
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from hilam_sim.assets.atlas import Point, atlas, bar, block, disc, plain, ring
 from hilam_sim.assets.paint import plaster, wood
 from hilam_sim.assets.shapes import Mesh, merge, slab
-from hilam_sim.assets.sheet import Point, bar, block, disc, plain, ring, sheet
 
 
 @dataclass(frozen=True)
-class Fixture:
+class ArticulatedLook:
     """`meshes` by the name of the body; `panes` of glass, (centre, half sizes) by the name of the body."""
 
     meshes: dict[str, Mesh]
@@ -119,30 +119,30 @@ def microwave() -> dict[str, Mesh]:
 
 def _paint_white_cabinet() -> Image.Image:
     front = wood((212, 211, 211), seed=31, contrast=3).rotate(90)
-    return sheet(front, (128, 128, 130), (22, 20, 19), (150, 150, 152), (132, 131, 131))
+    return atlas(front, (128, 128, 130), (22, 20, 19), (150, 150, 152), (132, 131, 131))
 
 
 def _paint_wooden_cabinet() -> Image.Image:
     front = wood((58, 48, 41), seed=32, contrast=8).rotate(90)
-    return sheet(front, (128, 128, 130), (22, 20, 19), (112, 92, 74), (116, 85, 59))
+    return atlas(front, (128, 128, 130), (22, 20, 19), (112, 92, 74), (116, 85, 59))
 
 
 def _paint_stove() -> Image.Image:
-    return sheet(
+    return atlas(
         plaster((176, 176, 178), seed=33), (112, 112, 114), (38, 38, 40), (26, 26, 27), (240, 240, 240)
     )
 
 
 def _paint_microwave() -> Image.Image:
     case = plaster((52, 52, 54), seed=34, roughness=1)
-    return sheet(case, (205, 205, 208), (30, 30, 30), (26, 26, 27), (150, 150, 154), (90, 225, 190))
+    return atlas(case, (205, 205, 208), (30, 30, 30), (26, 26, 27), (150, 150, 154), (90, 225, 190))
 
 
-FIXTURES: dict[str, Fixture] = {
-    "flat_stove": Fixture(stove(), _paint_stove),
-    "microwave": Fixture(
+ARTICULATED: dict[str, ArticulatedLook] = {
+    "flat_stove": ArticulatedLook(stove(), _paint_stove),
+    "microwave": ArticulatedLook(
         microwave(), _paint_microwave, {"microdoorroot": ((0.1294, -0.0125, 0), (0.087, 0.003, 0.0613))}
     ),
-    "white_cabinet": Fixture(cabinet(), _paint_white_cabinet),
-    "wooden_cabinet": Fixture(cabinet(), _paint_wooden_cabinet),
+    "white_cabinet": ArticulatedLook(cabinet(), _paint_white_cabinet),
+    "wooden_cabinet": ArticulatedLook(cabinet(), _paint_wooden_cabinet),
 }

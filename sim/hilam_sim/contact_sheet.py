@@ -1,6 +1,6 @@
 """The tasks of a suite in one picture, both cameras; --compare: built-in assets beside the official ones.
 
-python -m hilam_sim.assets.contact_sheet out.png [--suite libero_object] [--compare] [--scenes] [--size 128]
+python -m hilam_sim.contact_sheet out.png [--suite libero_object] [--compare] [--scenes] [--size 128]
 """
 
 import argparse
@@ -9,13 +9,13 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-if TYPE_CHECKING:
-    from hilam_sim.tasks import Task
+from hilam_sim.env import LiberoEnv
+from hilam_sim.errors import SimError
+from hilam_sim.tasks import SUITES, Task, list_tasks
 
 _WIDTH, _LINE, _LETTER, _GAP = 1100, 13, 5.2, 6  # pixels: the sheet at most, text, between tasks
 
@@ -33,8 +33,6 @@ def contact_sheet(
     Raises:
         SimError: unknown suite or assets, assets that are not there.
     """
-    from hilam_sim.tasks import list_tasks
-
     tasks = list_tasks(suite)
     if scenes:
         tasks = list({_scene(task): task for task in reversed(tasks)}.values())[::-1]
@@ -53,22 +51,20 @@ def contact_sheet(
     return sheet
 
 
-def _scene(task: "Task") -> str:
+def _scene(task: Task) -> str:
     """The scene in a task's name, such as KITCHEN_SCENE3; the task itself where scenes are not named."""
     named = re.match(r"[A-Z_]+SCENE\d+", task.name)
     return named.group() if named else task.name
 
 
-def _caption(task: "Task") -> str:
+def _caption(task: Task) -> str:
     scene = _scene(task)
     return (
         task.instruction if scene == task.name else f"{scene.replace('_', ' ').lower()}: {task.instruction}"
     )
 
 
-def _views(task: "Task", assets: str, size: int) -> Image.Image:
-    from hilam_sim import LiberoEnv
-
+def _views(task: Task, assets: str, size: int) -> Image.Image:
     env = LiberoEnv(task.suite, task.index, image_size=size, assets=assets)
     observation, _ = env.reset()
     env.close()
@@ -76,9 +72,6 @@ def _views(task: "Task", assets: str, size: int) -> Image.Image:
 
 
 def main() -> None:
-    from hilam_sim.errors import SimError
-    from hilam_sim.tasks import SUITES
-
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help=".png or .jpg")
     parser.add_argument("--suite", default="libero_object", choices=SUITES)

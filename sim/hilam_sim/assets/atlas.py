@@ -1,6 +1,6 @@
-"""Fixtures and furniture: blocks and discs that share one painted sheet.
+"""Blocks and discs that share one texture atlas, for articulated objects and furniture.
 
-The left half of a sheet is a surface, what most of the thing is made of; the right half has plain colours.
+The left half of an atlas is a surface, what most of the thing is made of; the right half has plain colours.
 """
 
 from PIL import Image
@@ -14,7 +14,7 @@ Patch = tuple[float, float, float, float]  # u0, v0, u1, v1
 SURFACE: Patch = (0.06, 0.06, 0.44, 0.94)
 
 
-def sheet(surface: Image.Image, *colours: Colour) -> Image.Image:
+def atlas(surface: Image.Image, *colours: Colour) -> Image.Image:
     """A picture of `surface`, and in its right half `colours` that `plain` finds."""
     painter = Painter((0, 0, 0))
     painter.image.paste(surface)
@@ -25,7 +25,7 @@ def sheet(surface: Image.Image, *colours: Colour) -> Image.Image:
 
 
 def plain(number: int) -> Patch:
-    """Where colour `number` (0 to 7) of a sheet is."""
+    """Where colour `number` (0 to 7) of an atlas is."""
     u, v = _corner(number)
     return u + 0.1, v + 0.1, u + 0.15, v + 0.15
 

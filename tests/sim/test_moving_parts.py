@@ -5,7 +5,8 @@ import pytest
 
 from hilam_sim import LiberoEnv
 from hilam_sim.experts.arm import Arm
-from hilam_sim.experts.fixtures import Part, facing
+from hilam_sim.experts.operating import facing
+from hilam_sim.experts.parts import Part
 from hilam_sim.recording import record_expert
 
 OPEN_DRAWER = ("libero_goal", "open_the_middle_drawer_of_the_cabinet")
@@ -48,7 +49,7 @@ def _perform(env, state):
     ],
     ids=lambda value: value[1][:50] if isinstance(value, tuple) else "",
 )
-def test_an_episode_of_each_skill(task, state, phases):
+def test_an_episode_of_each_move(task, state, phases):
     env = LiberoEnv(*task, render=False, assets="builtin")
     seen, success = _perform(env, state)
     assert success
