@@ -78,7 +78,7 @@ def test_a_goal_without_a_recipe_is_told(env, monkeypatch):
 
 def test_a_disturbed_start_returns_what_is_seen_also_where_the_arm_need_not_move(env, monkeypatch):
     env.reset(seed=0)
-    monkeypatch.setattr(experts, "move", lambda *args, **kwargs: iter(()))
+    monkeypatch.setattr(experts, "go_to", lambda *args, **kwargs: iter(()))
     assert "ee_pos" in make_expert(env, 0).disturb()
 
 
