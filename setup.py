@@ -1,8 +1,11 @@
 """Package list of the distribution, and what colcon (ament_python) wants; metadata is in pyproject.toml."""
 
+from glob import glob
+
 from setuptools import find_packages, setup
 
 setup(
+    python_requires=">=3.10,<3.13",
     packages=[
         *find_packages(include=["hilam_core", "hilam_core.*"]),
         *find_packages("sim"),
@@ -14,5 +17,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/hilam"]),
         ("share/hilam", ["package.xml"]),
+        # What a launch runs unless told otherwise; its ancestors are for training.
+        ("share/hilam/checkpoints/libero_object", glob("checkpoints/libero_object/*")),
     ],
 )

@@ -5,18 +5,17 @@ Times (`now_s`) are seconds of a steady clock.
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from hilam_core.errors import HilamError
+from hilam_core.files import replacing, writable_folder, write_json
 from hilam_core.runtime.timing import TimeAccount, summarize_ms
+from hilam_core.video import write_video
 
 READY = "ready"
 
@@ -121,19 +120,20 @@ class Episode:
                 f"within {self.step_timeout_s:g} s; last heard: {last_heard}"
             )
 
-    def write(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the record, `facts` of the arm with it; returns the content of episode.json."""
+    def result(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The content of episode.json: outcome, setting, the arm's `facts`, and where the time went."""
         assert self._began_s is not None and self._ended_s is not None
         rate_hz = round(self.steps / (self._ended_s - self._began_s), 2)
         outcome = {"success": self.success, "steps": self.steps, "rate_hz": rate_hz}
-        return self.recorder.write({**outcome, **self.facts, **facts}, self.account.durations_s())
+        latency_ms = {stage: summarize_ms(s) for stage, s in self.account.durations_s().items()}
+        return {**outcome, **self.facts, **facts, "latency_ms": latency_ms}
 
 
 class EpisodeRecorder:
     """Collects frames and actions of one episode in memory and writes them at its end."""
 
     def __init__(self, output: Path | str, task_name: str, cameras: list[str], control_hz: float):
-        self.folder = unused_folder(Path(output), f"{time.strftime('%Y%m%d-%H%M%S')}_{task_name}")
+        self.output, self.name = Path(output), f"{time.strftime('%Y%m%d-%H%M%S')}_{task_name}"
         self.cameras, self.control_hz = cameras, control_hz
         self.frames: list[np.ndarray] = []
         self.actions: list[np.ndarray] = []
@@ -142,23 +142,19 @@ class EpisodeRecorder:
         """Cameras side by side; images uint8[H, W, 3] of equal height."""
         self.frames.append(np.concatenate([images[camera] for camera in self.cameras], axis=1))
 
-    def write(self, facts: Mapping[str, Any], durations_s: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-        """Write the three files, each whole or not at all; returns the content of episode.json.
+    def write(self, content: Mapping[str, Any]) -> Path:
+        """Write the three files, each whole or not at all, into a new folder; returns that.
 
-        durations_s: of each stage, in seconds; the file has their statistics in milliseconds.
+        Raises:
+            FileError: the folder cannot be written, or the disk is full.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        latency_ms = {stage: summarize_ms(values) for stage, values in durations_s.items()}
-        content = {**facts, "latency_ms": latency_ms}
+        folder = own_folder(self.output, self.name)
         if self.frames:
-            write_atomically(
-                self.folder / "episode.mp4", lambda path: write_video(path, self.frames, self.control_hz)
-            )
-        actions = np.asarray(self.actions, np.float32).reshape(-1, 7)
-        write_atomically(self.folder / "episode_actions.npy", lambda path: save_array(path, actions))
-        text = json.dumps(content, indent=2) + "\n"
-        write_atomically(self.folder / "episode.json", lambda path: path.write_text(text))
-        return content
+            write_video(folder / "episode.mp4", self.frames, self.control_hz, scale=2)
+        with replacing(folder / "episode_actions.npy") as draft:
+            np.save(draft, np.asarray(self.actions, np.float32).reshape(-1, 7))
+        write_json(folder / "episode.json", content)
+        return folder
 
 
 def summary_lines(content: dict[str, Any]) -> list[str]:
@@ -176,41 +172,13 @@ def summary_lines(content: dict[str, Any]) -> list[str]:
     return lines
 
 
-def unused_folder(parent: Path, name: str) -> Path:
-    """parent/name, with a number behind it where that is taken."""
-    folder, number = parent / name, 2
-    while folder.exists():
-        folder, number = parent / f"{name}_{number}", number + 1
-    return folder
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call write(temporary path), then rename; the suffix stays, as some writers choose a format by it."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def save_array(path: Path, array: np.ndarray) -> None:
-    with open(path, "wb") as file:
-        np.save(file, array)
-
-
-def write_video(path: Path, frames: list[np.ndarray], rate_hz: float, scale: int = 2) -> None:
-    """H.264 from uint8[H, W, 3] RGB frames, enlarged `scale` times (that also makes the sides even)."""
-    height, width = (scale * side for side in frames[0].shape[:2])
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream(
-            "libx264", rate=round(rate_hz), options={"crf": "20", "preset": "veryfast"}
-        )
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_count = 1
-        for frame in frames:
-            enlarged = np.repeat(np.repeat(frame, scale, axis=0), scale, axis=1)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(enlarged, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
+def own_folder(parent: Path, name: str) -> Path:
+    """A new folder parent/name, with a number behind it where that is taken, also by another process."""
+    folder, number = writable_folder(parent) / name, 1
+    while True:
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = parent / f"{name}_{number}"

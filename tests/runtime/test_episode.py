@@ -2,12 +2,12 @@
 
 import json
 
-import av
 import numpy as np
 import pytest
 
 from hilam_core.runtime.episode import Episode, EpisodeError, EpisodeRecorder, summary_lines
 from hilam_core.runtime.timing import Cycle
+from hilam_core.video import read_video
 
 SETTING = {"mode": "lockstep", "task": "pick", "init_state": 4}
 PEERS = ("ingest", "planner")
@@ -35,30 +35,29 @@ def record(folder):
         episode.account.add_command(stamp_ns=step, total_s=0.009)
         episode.account.add_cycle(Cycle(step, 0, 0.001, 0.004, 0.002 * (step + 1), 0.001, step == 0))
     episode.end(images(2), success=True, now_s=110.2)
-    return episode.recorder, episode.write({"late_ticks": 1})
+    content = episode.result({"late_ticks": 1})
+    return episode.recorder.write(content), content
 
 
 def test_episode_folder_holds_video_facts_and_actions(tmp_path):
-    recorder, _ = record(tmp_path)
-    assert sorted(path.name for path in recorder.folder.iterdir()) == [
+    folder, _ = record(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == [
         "episode.json",
         "episode.mp4",
         "episode_actions.npy",
     ]
-    with av.open(str(recorder.folder / "episode.mp4")) as video:
-        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
-        assert float(video.streams.video[0].average_rate) == 20
+    frames = read_video(folder / "episode.mp4")
     assert [frame.shape for frame in frames] == [(64, 128, 3)] * 3
     assert frames[2][:, :60].mean() == pytest.approx(160, abs=4)
     assert frames[2][:, 68:].mean() == pytest.approx(200, abs=4)
-    facts = json.loads((recorder.folder / "episode.json").read_text())
+    facts = json.loads((folder / "episode.json").read_text())
     assert facts["latency_ms"]["act"]["p50"] == 3.0
     assert (facts["late_ticks"], facts["task"], facts["rate_hz"]) == (1, "pick", 10.0)
-    np.testing.assert_allclose(np.load(recorder.folder / "episode_actions.npy")[:, 0], [0, 0.1])
+    np.testing.assert_allclose(np.load(folder / "episode_actions.npy")[:, 0], [0, 0.1])
 
 
 def test_two_episodes_in_one_second_keep_apart(tmp_path):
-    assert record(tmp_path)[0].folder != record(tmp_path)[0].folder
+    assert record(tmp_path)[0] != record(tmp_path)[0]
 
 
 def test_summary_names_outcome_rate_and_latencies(tmp_path):

@@ -12,12 +12,12 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 
+from hilam_core.cards import load_card
 from hilam_core.runtime.episode import Episode, EpisodeRecorder
 from hilam_core.runtime.mailbox import LockstepMailbox, RealtimeMailbox
 from hilam_core.runtime.units import NonFiniteError
 from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
-from hilam_ros.profile import read_card
 from hilam_ros.task_owner import TaskOwner
 from hilam_sim import LiberoEnv, SimError
 
@@ -67,7 +67,8 @@ class LiberoBridge(StackNode):
         size = self.parameter("image_size", 128, "side of the camera images [px]")
         assets = self.parameter("assets", "auto", "auto, builtin or official")
         self.policy_path = self.parameter("policy", "", "checkpoint folder that episode.json names")
-        self.policy_hash = read_card(Path(self.policy_path))["weights_sha256"] if self.policy_path else None
+        card = load_card(self.policy_path, "policy") if self.policy_path else {}
+        self.policy_hash = card.get("weights_sha256")
         start = {"placement": "stored", "init_state": self.init_state}
         try:
             self.env = LiberoEnv(suite, task, size, assets, max_steps=max_steps or None)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import hilam_core
 from hilam_core.errors import HilamError
 
 MODES = ("lockstep", "realtime")
+CHECKPOINT = Path("checkpoints", "libero_object")
 
 
 class ProfileError(HilamError):
@@ -52,31 +51,12 @@ def read_profile(path: Path) -> dict[str, Any]:
 
 
 def default_policy() -> Path:
-    """$HILAM_POLICY, else the checkpoint shipped beside the library."""
+    """$HILAM_POLICY, else the shipped checkpoint: beside the library, or where it was installed with it."""
     if folder := os.environ.get("HILAM_POLICY"):
         return Path(folder)
-    library = importlib.util.find_spec("hilam_core")
-    if library is None or library.origin is None:
-        raise ProfileError("this Python has no hilam_core: run `make setup`, or activate its environment")
-    return Path(library.origin).resolve().parents[1] / "checkpoints" / "libero_object"
-
-
-def read_card(policy: Path) -> dict[str, Any]:
-    """The card of a policy checkpoint whose weights are whole, without loading them (or torch)."""
-    path, weights = policy / "card.json", policy / "model.safetensors"
-    missing = next((file for file in (path, weights) if not file.is_file()), None)
-    if missing is not None:
-        raise ProfileError(f"no policy checkpoint at '{policy}': {missing.name} is missing")
-    try:
-        card = json.loads(path.read_text())
-        kind = card["kind"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ProfileError(f"'{path}' is not a checkpoint card: {error!r}") from None
-    if kind != "policy":
-        raise ProfileError(f"'{policy}' is a checkpoint of kind '{kind}', not 'policy'")
-    if hashlib.sha256(weights.read_bytes()).hexdigest() != card.get("weights_sha256"):
-        raise ProfileError(f"'{weights}' is damaged or not the file its card describes (SHA-256 differs)")
-    return card
+    library = Path(hilam_core.__file__).resolve().parent
+    shipped = [parent / "share" / "hilam" / CHECKPOINT for parent in library.parents]
+    return next((folder for folder in shipped if folder.is_dir()), library.parent / CHECKPOINT)
 
 
 def check_cameras(card: dict[str, Any], policy: Path, profile: dict[str, Any], profile_path: Path) -> None:

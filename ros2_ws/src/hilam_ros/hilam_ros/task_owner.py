@@ -88,7 +88,8 @@ class TaskOwner:
 
     def finish(self) -> None:
         """Print and write the result."""
-        content = self.episode.write(self.arm.facts())
-        print("\n".join([*summary_lines(content), f"written to {self.episode.recorder.folder}"]), flush=True)
+        content = self.episode.result(self.arm.facts())
+        print("\n".join(summary_lines(content)), flush=True)  # before a full disk can take it away
+        print(f"written to {self.episode.recorder.write(content)}", flush=True)
         self.supervisor.cancel()
         self.arm.done.set_result(None)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from hilam_ros.launching import POLICY_NODES, end_together, make_node
-from hilam_ros.profile import check_cameras, default_policy, load_profile, read_card
+from hilam_ros.profile import check_cameras, default_policy, load_profile
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
+
+from hilam_core.cards import load_whole_card
 
 
 def start(context: LaunchContext) -> list:
@@ -19,7 +21,7 @@ def start(context: LaunchContext) -> list:
     profile_path, profile = load_profile(LaunchConfiguration("profile").perform(context), config)
     given_policy = LaunchConfiguration("policy").perform(context)
     policy = (Path(given_policy) if given_policy else default_policy()).absolute()
-    check_cameras(read_card(policy), policy, profile, profile_path)
+    check_cameras(load_whole_card(policy, "policy"), policy, profile, profile_path)
     parameters = {"mode": "realtime", "policy": str(policy)}
     return [end_together(), *(make_node(name, profile_path, parameters) for name in POLICY_NODES)]
 

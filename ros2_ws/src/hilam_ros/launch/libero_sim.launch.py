@@ -1,6 +1,5 @@
 """One LIBERO episode in simulation: ros2 launch hilam_ros libero_sim.launch.py task:=3 init_state:=7"""
 
-import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -11,13 +10,14 @@ from hilam_ros.profile import (
     check_cameras,
     default_policy,
     load_profile,
-    read_card,
     trained_assets,
 )
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
+from hilam_core.cards import load_whole_card
+from hilam_core.files import writable_folder
 from hilam_sim.assets import resolve_assets
 from hilam_sim.tasks import get_task, initial_states
 
@@ -43,10 +43,10 @@ def start(context: LaunchContext) -> list:
     config = Path(get_package_share_directory("hilam_ros")) / "config"
     profile_path, profile = load_profile(given["profile"], config)
     policy = (Path(given["policy"]) if given["policy"] else default_policy()).absolute()
-    card = read_card(policy)
+    card = load_whole_card(policy, "policy")
     check_cameras(card, policy, profile, profile_path)
     assets = resolve_assets(given["assets"] or trained_assets(card)).kind
-    output = make_folder(Path(given["output"]).absolute())
+    output = writable_folder(Path(given["output"]).absolute())
 
     shared = {"mode": mode, "policy": str(policy)}
     bridge = {
@@ -72,16 +72,6 @@ def check_task(given: dict[str, str]):
         unknown = given["init_state"]
         raise ProfileError(f"unknown init_state '{unknown}' of {task.name}: choose 0 to {count - 1}")
     return task
-
-
-def make_folder(output: Path) -> Path:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ProfileError(f"output '{output}' cannot be made: {error.strerror}") from None
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise ProfileError(f"output '{output}' cannot be written to: choose another folder")
-    return output
 
 
 def choice(name: str, value: str, choices: tuple[str, ...]) -> str:
