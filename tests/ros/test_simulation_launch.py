@@ -81,7 +81,7 @@ BAD_ARGUMENTS = {
     "init_state": ({"init_state": 50}, ["50", "0 to 49"]),
     "mode": ({"mode": "fast"}, ["fast", "lockstep", "realtime"]),
     "assets": ({"assets": "none"}, ["none", "builtin", "official"]),
-    "output": ({"output": "/dev/null/runs"}, ["/dev/null/runs", "output"]),
+    "output": ({"output": "/dev/null/runs"}, ["cannot write to the folder", "/dev/null/runs"]),
     "profile": ({"profile": "nobody"}, ["nobody", "libero", "franka_crisp"]),
     "policy": ({"policy": "/nowhere"}, ["/nowhere", "card.json"]),
 }
