@@ -11,6 +11,7 @@ from importlib import import_module
 COMMANDS = {
     "action": "List actions, send goals",
     "bag": "Record topics, play recordings",
+    "doctor": "Check installation, environment, network and graph",
     "interface": "Show message, service and action definitions",
     "launch": "Run a launch file",
     "lifecycle": "Show and change the states of lifecycle nodes",
