@@ -88,6 +88,11 @@ def marked() -> list[str]:
     return found
 
 
+def said(result: subprocess.CompletedProcess) -> list[str]:
+    """What LogInfo printed."""
+    return [line.split(": ", 1)[1] for line in result.stdout.splitlines() if "launch.user" in line]
+
+
 def gone_within(seconds: float) -> bool:
     end = time.monotonic() + seconds
     while marked() and time.monotonic() < end:
@@ -193,8 +198,7 @@ def test_event_handlers_and_timers_run_in_order(write, launch):
     )
     result = launch(path)
     assert result.returncode == 0
-    said = [line.split(": ", 1)[1] for line in result.stdout.splitlines() if "launch.user" in line]
-    assert said == ["started", "read line", "timer", "shutdown done"]
+    assert said(result) == ["started", "read line", "timer", "shutdown done"]
 
 
 def test_conditions_groups_and_includes_keep_their_scope(write, launch):
@@ -212,8 +216,7 @@ def test_conditions_groups_and_includes_keep_their_scope(write, launch):
                                  launch_arguments={"x": "given"}.items()),
         """
     )
-    said = [line.split(": ", 1)[1] for line in launch(path).stdout.splitlines() if "launch.user" in line]
-    assert said == [
+    assert said(launch(path)) == [
         "in group inner",
         "after outer?",
         "yes",
@@ -249,6 +252,65 @@ def test_a_node_gets_its_name_namespace_parameters_and_remappings(write, launch,
     generated = [line for line in lines if line.endswith(".yaml") and "own.yaml" not in line]
     assert len(generated) == 2
     assert not any(Path(name).exists() for name in generated)
+
+
+def test_configurations_and_environment_are_pushed_and_popped(write, launch):
+    path = write(
+        """
+        SetLaunchConfiguration("x", "outer"), PushLaunchConfigurations(), PushEnvironment(),
+        SetLaunchConfiguration("x", "inner"), SetEnvironmentVariable("PUSHED", "1"),
+        LogInfo(msg=["inside ", LaunchConfiguration("x")]), PopEnvironment(), PopLaunchConfigurations(),
+        LogInfo(msg=["after ", LaunchConfiguration("x"), EnvironmentVariable("PUSHED", default_value="?")]),
+        LogInfo(msg=["any ", AnySubstitution("false", "0", "true"), " ", AnySubstitution("false", "0")]),
+        LogInfo(msg=["all ", AllSubstitution("1", "true"), " ", AllSubstitution("1", "true", "false")]),
+        """
+    )
+    assert said(launch(path)) == ["inside inner", "after outer?", "any true false", "all true false"]
+    assert "nothing was pushed" in launch(write("PopLaunchConfigurations()")).stderr
+
+
+def test_the_completion_of_actions_is_an_event(write, launch):
+    path = write(
+        """
+        RegisterEventHandler(OnExecutionComplete(target_action=hello, on_completion=[LogInfo(msg="said")])),
+        RegisterEventHandler(OnExecutionComplete(target_action=timer, on_completion=[LogInfo(msg="rang")])),
+        RegisterEventHandler(OnExecutionComplete(target_action=first, on_completion=[LogInfo(msg="ended")])),
+        hello, first, timer
+        """,
+        'hello = LogInfo(msg="hello")\n'
+        'first = ExecuteProcess(cmd=["sleep", "0.1"], name="first")\n'
+        "timer = TimerAction(period=0.5, actions=[])\n",
+    )
+    result = launch(path)
+    assert result.returncode == 0
+    assert said(result) == ["hello", "said", "ended", "rang"]
+
+
+def test_parameters_from_files_go_to_all_nodes_or_to_those_of_a_name(write, launch, tmp_path):
+    program = tmp_path / "node.py"
+    program.write_text("import sys\nprint(sys.argv[1], [a for a in sys.argv if a.endswith('.yaml')])\n")
+    for name in ("common", "left"):
+        (tmp_path / f"{name}.yaml").write_text("/**: {ros__parameters: {a: 1}}\n")
+    path = write(
+        f"""
+        GroupAction([
+            SetParametersFromFile("{tmp_path}/common.yaml"),
+            SetParametersFromFile("{tmp_path}/left.yaml", node_name="left"),
+            node("left"), node("right")]),
+        node("outside"),
+        """,
+        "def node(name):\n"
+        f"    command = dict(executable=sys.executable, arguments=['{program}', name])\n"
+        "    return Node(**command, name=name, output='screen')\n",
+    )
+    result = launch(path)
+    lines = {line.split()[1]: line for line in result.stdout.splitlines() if line.startswith("[python")}
+    assert "common.yaml" in lines["left"]
+    assert "left.yaml" in lines["left"].split("common.yaml")[1]
+    assert "common.yaml" in lines["right"] and "left.yaml" not in lines["right"]
+    assert ".yaml" not in lines["outside"]
+    missing = launch(write('SetParametersFromFile("/no/such.yaml")'))
+    assert "parameter file '/no/such.yaml' does not exist" in missing.stderr
 
 
 def test_respawn_starts_a_dead_process_again(write, launch):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from launch import events
-from launch.action import Action
-from launch.event_handlers import EventHandler, OnShutdown
+from launch.action import Action, TaskAction
+from launch.event_handlers import EventHandler
 from launch.execute_process import ExecuteLocal, ExecuteProcess
 from launch.launch_description import LaunchDescription, LaunchDescriptionEntity
 from launch.launch_description_sources import LaunchDescriptionSource, PythonLaunchDescriptionSource
@@ -27,6 +27,10 @@ __all__ = [
     "IncludeLaunchDescription",
     "LogInfo",
     "OpaqueFunction",
+    "PopEnvironment",
+    "PopLaunchConfigurations",
+    "PushEnvironment",
+    "PushLaunchConfigurations",
     "RegisterEventHandler",
     "SetEnvironmentVariable",
     "SetLaunchConfiguration",
@@ -187,20 +191,49 @@ class UnsetLaunchConfiguration(_SetEntry):
 
 
 class _Scope(Action):
-    """Saves or restores parts of the context around the actions of a group or an included file."""
+    """Saves or restores parts of the context."""
 
-    def __init__(self, *names: str, restore: bool = False) -> None:
-        super().__init__()
-        self._names, self._restore = names, restore
+    parts: tuple[str, ...] = ()
+    restore = False
 
     def execute(self, context) -> None:
-        (context.pop if self._restore else context.push)(*self._names)
+        (context.pop if self.restore else context.push)(*self.parts)
+
+
+class PushLaunchConfigurations(_Scope):
+    """Saves the launch configurations until the matching PopLaunchConfigurations."""
+
+    parts = ("launch_configurations",)
+
+
+class PopLaunchConfigurations(PushLaunchConfigurations):
+    """Restores the launch configurations that were pushed last."""
+
+    restore = True
+
+
+class PushEnvironment(_Scope):
+    """Saves the environment until the matching PopEnvironment."""
+
+    parts = ("environment",)
+
+
+class PopEnvironment(PushEnvironment):
+    """Restores the environment that was pushed last."""
+
+    restore = True
+
+
+class _PushLocals(_Scope):
+    parts = ("locals",)
+
+
+class _PopLocals(_PushLocals):
+    restore = True
 
 
 class GroupAction(Action):
     """Actions that share a condition and, if scoped, keep configurations and environment to themselves."""
-
-    _SCOPED = ("launch_configurations", "environment")
 
     def __init__(
         self,
@@ -223,7 +256,14 @@ class GroupAction(Action):
         if not self._forwarding:
             values = {name: to_text(context, value) for name, value in self._configurations.items()}
             settings = [OpaqueFunction(function=_replace_configurations, args=[values])]
-        return [_Scope(*self._SCOPED), *settings, *self._actions, _Scope(*self._SCOPED, restore=True)]
+        inside = [*settings, *self._actions]
+        return [
+            PushLaunchConfigurations(),
+            PushEnvironment(),
+            *inside,
+            PopEnvironment(),
+            PopLaunchConfigurations(),
+        ]
 
     def sub_entities(self) -> list[Action]:
         return self._actions
@@ -255,7 +295,7 @@ class IncludeLaunchDescription(Action):
                 context.extend_locals({"current_launch_file_path": path}) if path else None
             )
         )
-        return [*arguments, _Scope("locals"), enter, description, _Scope("locals", restore=True)]
+        return [*arguments, _PushLocals(), enter, description, _PopLocals()]
 
     def sub_entities(self) -> list[LaunchDescriptionEntity]:
         from launch.launch_context import LaunchContext
@@ -306,7 +346,7 @@ class Shutdown(EmitEvent):
         super().__init__(event=events.Shutdown(reason=reason), condition=condition)
 
 
-class TimerAction(Action):
+class TimerAction(TaskAction):
     """Actions after `period` seconds of wall time, unless the launch shuts down before."""
 
     def __init__(
@@ -319,27 +359,13 @@ class TimerAction(Action):
     ) -> None:
         super().__init__(condition=condition)
         self.period, self.actions, self.cancel_on_shutdown = period, list(actions), cancel_on_shutdown
-        self._task: asyncio.Task | None = None
 
-    def execute(self, context) -> None:
-        if context.is_shutdown:
-            return
-        self._task = context.asyncio_loop.create_task(
-            self._wait(context, float(to_text(context, self.period)))
-        )
-        if self.cancel_on_shutdown:
-            context.register_event_handler(OnShutdown(on_shutdown=lambda event, context: self.cancel()))
-
-    async def _wait(self, context, period_s: float) -> None:
-        await asyncio.sleep(period_s)
+    async def run(self, context) -> None:
+        await self.wait(context, float(to_text(context, self.period)))
         context.emit_event_sync(events.IncludeLaunchDescription(LaunchDescription(self.actions)))
 
-    def cancel(self) -> None:
-        if self._task:
-            self._task.cancel()
+    async def wait(self, context, period_s: float) -> None:
+        await asyncio.sleep(period_s)
 
     def sub_entities(self) -> list[LaunchDescriptionEntity]:
         return self.actions
-
-    def get_asyncio_future(self) -> asyncio.Future | None:
-        return self._task

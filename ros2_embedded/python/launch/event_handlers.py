@@ -1,15 +1,22 @@
-"""Event handlers: what happens when a process starts, writes or ends, or when the launch shuts down."""
+"""Event handlers: what happens when an action or the launch ends, or a process starts, writes or ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from launch.events import Event, Shutdown
+from launch.events import Event, ExecutionComplete, Shutdown
 from launch.events.process import ProcessExited, ProcessIO, ProcessStarted
 from launch.utilities import as_list
 
-__all__ = ["EventHandler", "OnProcessExit", "OnProcessIO", "OnProcessStart", "OnShutdown"]
+__all__ = [
+    "EventHandler",
+    "OnExecutionComplete",
+    "OnProcessExit",
+    "OnProcessIO",
+    "OnProcessStart",
+    "OnShutdown",
+]
 
 
 class EventHandler:
@@ -32,7 +39,9 @@ class EventHandler:
         return as_list(self.entities(event, context) if callable(self.entities) else self.entities)
 
 
-class _OnProcess(EventHandler):
+class _OnAction(EventHandler):
+    """Events of an action: the target, or those that a predicate of actions accepts, or with None all."""
+
     event_type: type[Event]
 
     def __init__(self, target_action: Any, entities: Any, **kwargs: Any) -> None:
@@ -47,7 +56,17 @@ class _OnProcess(EventHandler):
         super().__init__(matcher=matches, entities=entities, **kwargs)
 
 
-class OnProcessStart(_OnProcess):
+class OnExecutionComplete(_OnAction):
+    """When the target has nothing more to do: at once for most actions, at their end for processes and
+    timers."""
+
+    event_type = ExecutionComplete
+
+    def __init__(self, *, target_action: Any = None, on_completion: Any, **kwargs: Any) -> None:
+        super().__init__(target_action, on_completion, **kwargs)
+
+
+class OnProcessStart(_OnAction):
     """When the target (an action, a predicate of actions, None for every process) has started."""
 
     event_type = ProcessStarted
@@ -56,7 +75,7 @@ class OnProcessStart(_OnProcess):
         super().__init__(target_action, on_start, **kwargs)
 
 
-class OnProcessExit(_OnProcess):
+class OnProcessExit(_OnAction):
     """When the target (an action, a predicate of actions, None for every process) has ended."""
 
     event_type = ProcessExited
@@ -65,7 +84,7 @@ class OnProcessExit(_OnProcess):
         super().__init__(target_action, on_exit, **kwargs)
 
 
-class OnProcessIO(_OnProcess):
+class OnProcessIO(_OnAction):
     """When the target wrote something: `on_stdout(event)` and `on_stderr(event)`, event.text is bytes."""
 
     event_type = ProcessIO

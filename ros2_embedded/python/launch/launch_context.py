@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import AbstractContextManager, ExitStack
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,8 @@ class LaunchContext:
         self._event_handlers: list[Any] = []
         self._events: list[Any] = []
         self._event_added = asyncio.Event()
-        self._temporary: TemporaryDirectory | None = None
+        self._resources: dict[str, Any] = {}
+        self._closing = ExitStack()
 
     @property
     def environment(self) -> MutableMapping[str, str]:
@@ -49,7 +51,10 @@ class LaunchContext:
             self._stacks[name].append(dict(self._mapping(name)))
 
     def pop(self, *names: str) -> None:
+        """Raises RuntimeError if nothing was pushed."""
         for name in names:
+            if not self._stacks[name]:
+                raise RuntimeError(f"nothing was pushed that could restore the {name.replace('_', ' ')}")
             mapping, saved = self._mapping(name), self._stacks[name].pop()
             for key in [key for key in mapping if key not in saved]:
                 del mapping[key]
@@ -66,6 +71,9 @@ class LaunchContext:
         """Raises ValueError if it is not registered."""
         self._event_handlers.remove(event_handler)
 
+    def would_handle_event(self, event: Any) -> bool:
+        return any(handler.matches(event) for handler in self._event_handlers)
+
     def emit_event_sync(self, event: Any) -> None:
         """Queues the event; call it from the launch's own thread."""
         self._events.append(event)
@@ -74,14 +82,17 @@ class LaunchContext:
     async def emit_event(self, event: Any) -> None:
         self.emit_event_sync(event)
 
+    def resource(self, name: str, make: Callable[[], AbstractContextManager]) -> Any:
+        """What `make()` gives when first asked for under that name; closed when the launch ends."""
+        if name not in self._resources:
+            self._resources[name] = self._closing.enter_context(make())
+        return self._resources[name]
+
     def temporary_folder(self) -> str:
         """A folder that lives as long as the launch, for generated parameter files."""
-        if self._temporary is None:
-            self._temporary = TemporaryDirectory(prefix="launch_")
-        return self._temporary.name
+        return self.resource("temporary folder", lambda: TemporaryDirectory(prefix="launch_"))
 
     def close(self) -> None:
         """Removes what only the running launch needed."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
+        self._resources.clear()
+        self._closing.close()

@@ -83,6 +83,7 @@ class LaunchService:
         while True:
             if context._events:
                 return context._events.pop(0)
+            await asyncio.sleep(0)  # the callbacks of what has just ended come before the conclusion from it
             for future in [future for future in self._pending if future.done()]:
                 del self._pending[future]
                 if not future.cancelled() and (error := future.exception()):

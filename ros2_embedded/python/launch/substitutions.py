@@ -14,7 +14,9 @@ from launch.substitution import Substitution, SubstitutionFailure
 from launch.utilities import describe, to_bool, to_text
 
 __all__ = [
+    "AllSubstitution",
     "AndSubstitution",
+    "AnySubstitution",
     "Command",
     "EnvironmentVariable",
     "EqualsSubstitution",
@@ -265,6 +267,27 @@ class OrSubstitution(EqualsSubstitution):
 
     def perform(self, context) -> str:
         return str(to_bool(context, self.left) or to_bool(context, self.right)).lower()
+
+
+class AllSubstitution(Substitution):
+    """`true` if all values are true."""
+
+    _combine = staticmethod(all)
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+    def perform(self, context) -> str:
+        return str(self._combine(to_bool(context, value) for value in self.args)).lower()
+
+    def describe(self) -> str:
+        return f"{type(self).__name__}({', '.join(describe(value) for value in self.args)})"
+
+
+class AnySubstitution(AllSubstitution):
+    """`true` if one of the values is true."""
+
+    _combine = staticmethod(any)
 
 
 class NotSubstitution(Substitution):

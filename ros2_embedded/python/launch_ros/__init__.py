@@ -1,5 +1,5 @@
 """Nodes in launch files."""
 
-from launch_ros import actions, parameter_descriptions, substitutions
+from launch_ros import actions, event_handlers, events, parameter_descriptions, substitutions
 
-__all__ = ["actions", "parameter_descriptions", "substitutions"]
+__all__ = ["actions", "event_handlers", "events", "parameter_descriptions", "substitutions"]

@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from launch.action import Action
-from launch.actions import ExecuteProcess
 from launch.utilities import to_text
 
-from launch_ros.parameter_descriptions import evaluate_values, parameter_arguments
-from launch_ros.substitutions import ExecutableInPackage
+from launch_ros.lifecycle_node import LifecycleNode, LifecycleTransition
+from launch_ros.node import NAMESPACE, PARAMETERS, REMAPS, Node, join_namespaces
+from launch_ros.parameter_descriptions import ParameterFile, evaluate_values
+from launch_ros.ros_timer import RosTimer
 
-_NAMESPACE = "ros_namespace"
-_PARAMETERS = "global_params"
-_REMAPS = "ros_remaps"
-
-
-class Node(ExecuteProcess):
-    """Runs a node: a program of a package with name, namespace, parameters and remappings."""
-
-    def __init__(
-        self,
-        *,
-        executable: Any,
-        package: Any = None,
-        name: Any = None,
-        namespace: Any = None,
-        exec_name: Any = None,
-        parameters: Iterable[Any] | None = None,
-        remappings: Iterable[tuple[Any, Any]] | None = None,
-        arguments: Iterable[Any] | None = None,
-        ros_arguments: Iterable[Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        program = executable if package is None else ExecutableInPackage(executable, package)
-        super().__init__(cmd=[program, *(arguments or ())], name=exec_name, **kwargs)
-        if isinstance(parameters, (str, dict)):
-            raise TypeError("Node: parameters must be a list of dictionaries and paths of YAML files")
-        self._node_name, self._namespace = name, namespace
-        self._parameters, self._remappings = list(parameters or ()), list(remappings or ())
-        self._ros_arguments = list(ros_arguments or ())
-
-    def command(self, context) -> list[Any]:
-        arguments: list[Any] = list(self._ros_arguments)
-        if self._node_name is not None:
-            arguments += ["-r", f"__node:={to_text(context, self._node_name)}"]
-        namespace = self._full_namespace(context)
-        if namespace:
-            arguments += ["-r", f"__ns:={namespace}"]
-        global_parameters = context.launch_configurations.get(_PARAMETERS, {})
-        parameters = [global_parameters, *self._parameters] if global_parameters else self._parameters
-        arguments += parameter_arguments(context, parameters)
-        for source, target in [*context.launch_configurations.get(_REMAPS, ()), *self._remappings]:
-            arguments += ["-r", f"{to_text(context, source)}:={to_text(context, target)}"]
-        return [*self.cmd, "--ros-args", *arguments] if arguments else self.cmd
-
-    def _full_namespace(self, context) -> str:
-        """The node's namespace below the pushed one, absolute; empty if neither is given."""
-        own = "" if self._namespace is None else to_text(context, self._namespace)
-        return _join(context.launch_configurations.get(_NAMESPACE, ""), own)
+__all__ = [
+    "LifecycleNode",
+    "LifecycleTransition",
+    "Node",
+    "PushROSNamespace",
+    "PushRosNamespace",
+    "ROSTimer",
+    "RosTimer",
+    "SetParameter",
+    "SetParametersFromFile",
+    "SetRemap",
+    "SetUseSimTime",
+]
 
 
 class PushRosNamespace(Action):
@@ -70,11 +35,12 @@ class PushRosNamespace(Action):
         self.namespace = namespace
 
     def execute(self, context) -> None:
-        pushed = context.launch_configurations.get(_NAMESPACE, "")
-        context.launch_configurations[_NAMESPACE] = _join(pushed, to_text(context, self.namespace))
+        pushed = context.launch_configurations.get(NAMESPACE, "")
+        context.launch_configurations[NAMESPACE] = join_namespaces(pushed, to_text(context, self.namespace))
 
 
 PushROSNamespace = PushRosNamespace
+ROSTimer = RosTimer
 
 
 class SetParameter(Action):
@@ -85,8 +51,7 @@ class SetParameter(Action):
         self.name, self.value = name, value
 
     def execute(self, context) -> None:
-        known = context.launch_configurations.get(_PARAMETERS, {})
-        context.launch_configurations[_PARAMETERS] = known | evaluate_values(context, {self.name: self.value})
+        _append(context, PARAMETERS, (None, evaluate_values(context, {self.name: self.value})))
 
 
 class SetUseSimTime(SetParameter):
@@ -94,6 +59,19 @@ class SetUseSimTime(SetParameter):
 
     def __init__(self, value: Any, *, condition: Any = None) -> None:
         super().__init__("use_sim_time", value, condition=condition)
+
+
+class SetParametersFromFile(Action):
+    """A YAML file of parameters for all nodes that follow (in this group), or those of one name."""
+
+    def __init__(self, filename: Any, node_name: Any = None, *, condition: Any = None) -> None:
+        super().__init__(condition=condition)
+        self.filename, self.node_name = filename, node_name
+
+    def execute(self, context) -> None:
+        path = ParameterFile(self.filename).evaluate(context)
+        name = None if self.node_name is None else to_text(context, self.node_name)
+        _append(context, PARAMETERS, (name, ParameterFile(path)))
 
 
 class SetRemap(Action):
@@ -104,14 +82,8 @@ class SetRemap(Action):
         self.src, self.dst = src, dst
 
     def execute(self, context) -> None:
-        known = context.launch_configurations.get(_REMAPS, ())
-        rule = to_text(context, self.src), to_text(context, self.dst)
-        context.launch_configurations[_REMAPS] = (*known, rule)
+        _append(context, REMAPS, (to_text(context, self.src), to_text(context, self.dst)))
 
 
-def _join(base: str, namespace: str) -> str:
-    """`namespace` below `base`; an absolute one replaces it."""
-    if namespace.startswith("/"):
-        return namespace
-    parts = [part for part in (base.strip("/"), namespace.strip("/")) if part]
-    return "/" + "/".join(parts) if parts else ""
+def _append(context, name: str, entry: Any) -> None:
+    context.launch_configurations[name] = (*context.launch_configurations.get(name, ()), entry)

@@ -31,6 +31,15 @@ class IncludeLaunchDescription(Event):
         self.launch_description = launch_description
 
 
+class ExecutionComplete(Event):
+    """An action has nothing more to do."""
+
+    name = "launch.events.ExecutionComplete"
+
+    def __init__(self, *, action: Any) -> None:
+        self.action = action
+
+
 def matches_action(target_action: Any) -> Callable[[Any], bool]:
     """A matcher for process events of this action."""
     return lambda action: action is target_action
@@ -38,4 +47,4 @@ def matches_action(target_action: Any) -> Callable[[Any], bool]:
 
 from launch.events import process  # noqa: E402  (it derives from Event)
 
-__all__ = ["Event", "IncludeLaunchDescription", "Shutdown", "matches_action", "process"]
+__all__ = ["Event", "ExecutionComplete", "IncludeLaunchDescription", "Shutdown", "matches_action", "process"]
