@@ -7,6 +7,7 @@ import time
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
+from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray
 
 from hilam_core.runtime.control import ActionExecutor, Skill
@@ -18,6 +19,7 @@ from hilam_ros.node import NodeError, command_scale, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 COMMAND_MODES = ("twist", "pose")
+ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
 
 
@@ -184,6 +186,12 @@ class ActionExecutorNode(PolicyNode):
         self.problem = reason
         self.get_logger().error(reason, throttle_duration_sec=1.0)
         self.hold()
+
+    def end(self) -> None:
+        """Whatever ends this node: the arm does not carry on with the last command."""
+        if self.last_command_s:
+            self.hold()
+            self.motion.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
 
     def hold_if_silent(self) -> None:
         """Tell the arm to hold still when commands have stopped coming."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +13,11 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from hilam_msgs.msg import Task
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions, install_signal_handlers
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 
@@ -28,6 +30,7 @@ from hilam_ros.profile import MODES
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
 )
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class NodeError(HilamError):
@@ -79,6 +82,9 @@ class StackNode(Node):
 
     def on_task(self) -> None:
         """An episode began (`self.task` is set) or ended (None)."""
+
+    def end(self) -> None:
+        """The last thing this node does, on every way out; it can still publish."""
 
     def watch(self, inputs: Sequence[Subscription] = (), outputs: Sequence[Publisher] = ()) -> None:
         """Declare the topics this node cannot work without, and start reporting."""
@@ -159,21 +165,48 @@ def command_scale(node: StackNode) -> CommandScale:
 
 
 def run_node(make: Callable[[], StackNode]) -> None:
-    """Run a node until it is done or told to stop (exit code 0); a HilamError is one line and exit code 1."""
+    """Run a node until it is done or told to stop (exit code 0); a HilamError is one line and exit code 1.
+
+    Every way out goes through `StackNode.end`, while it can still publish. Further signals are ignored
+    meanwhile (a launch sends a second one), and the process does not wait for the interpreter to end.
+    """
+    told_to_stop = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal told_to_stop
+        told_to_stop = True
+        ignore_signals()
+
     node, code = None, 0
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = make()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        install_signal_handlers()
-        rclpy.spin_until_future_complete(node, node.done)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        for number in STOP_SIGNALS:
+            signal.signal(number, stop)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not (told_to_stop or node.done.done()):
+            executor.spin_once(timeout_sec=0.1)  # a signal does not wake the wait
     except HilamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
+    except Exception:
+        traceback.print_exc()
+        code = 1
     finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    sys.exit(code)
+        ignore_signals()
+        try:
+            if node is not None:
+                node.end()
+                node.destroy_node()
+            rclpy.try_shutdown()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+
+def ignore_signals() -> None:
+    """Nothing interrupts what comes now: it is the end."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
