@@ -333,6 +333,22 @@ def test_ctrl_c_escalates_until_the_whole_process_group_is_gone(write, start):
     assert gone_within(1)
 
 
+def test_a_second_ctrl_c_is_harder_than_the_first(write, start):
+    deaf = "trap '' INT; sleep 600.{marker} & echo deaf; while true; do sleep 0.1; done"
+    process = start(write(f'ExecuteProcess(cmd=["bash", "-c", "{deaf}"], name="deaf", output="screen",'
+                          ' sigterm_timeout="600")'), "[deaf-1] deaf")  # fmt: skip
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert process.poll() is None  # three at once are one
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert output.count("sending signal 'SIGINT'") == output.count("sending signal 'SIGTERM'") == 1
+    assert "exit code -15" in output
+    assert gone_within(5)
+
+
 def test_ctrl_c_interrupts_a_launch_file_that_is_busy(write, start):
     busy = "import time\ndef busy(context):\n    print('busy', flush=True)\n    time.sleep(60)\n"
     path = write(f"{SLEEP}, TimerAction(period=0.2, actions=[OpaqueFunction(function=busy)])", busy)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -16,13 +17,15 @@ from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription, LaunchDescriptionEntity
 from launch.logging import get_logger
 
+_REPEAT_S = 1.0  # a key held down repeats 30 times a second: nodes must have time to clean up
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class LaunchService:
     """Visits launch descriptions, dispatches events, and ends when nothing is left to do.
 
-    The first Ctrl-C shuts down, the second terminates and the third kills whatever still runs.
+    The first Ctrl-C shuts down, the second terminates and the third kills whatever still runs; those within a
+    second of another count as that one.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class LaunchService:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: dict[asyncio.Future, LaunchDescriptionEntity] = {}
         self._return_code = 0
-        self._interrupts = 0
+        self._interrupts, self._interrupted_at = 0, float("-inf")
         self._visiting = False
 
     @property
@@ -170,6 +173,9 @@ class LaunchService:
             self._loop.call_soon_threadsafe(self._interrupted, number)
 
     def _interrupted(self, number: int) -> None:
+        if time.monotonic() - self._interrupted_at < _REPEAT_S:
+            return
+        self._interrupted_at = time.monotonic()
         self._interrupts += 1
         name = signal.Signals(number).name
         get_logger("launch").warning(
