@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -150,3 +151,19 @@ def test_echo_ends_silently(terminal, tmp_path):
     talker.press_ctrl_c()
     assert talker.end() == 130
     assert "Traceback" not in talker.text
+
+
+@pytest.mark.parametrize("gap_s", [0.001, 0.005, 0.02])
+def test_a_node_that_gets_two_signals_ends_silently(ros_env, gap_s):
+    """One from the terminal and one from a launch, the second somewhere in the clean-up."""
+    node = subprocess.Popen(
+        [sys.executable, "-c", NODE, "twice"],
+        env=ros_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert node.stdout.readline() == "twice ready\n"
+    node.send_signal(signal.SIGINT)
+    time.sleep(gap_s)
+    node.send_signal(signal.SIGINT)
+    _, error = node.communicate(timeout=60)
+    assert node.returncode in (0, -signal.SIGINT)  # the latter if the interpreter had ended already
+    assert error == ""

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from enum import IntEnum
 from typing import Any
 
@@ -27,13 +28,18 @@ class SignalHandlerOptions(IntEnum):
 _previous: dict[int, Any] = {}
 _wakeup: tuple[int, int] | None = None
 _options = SignalHandlerOptions.NO
+_REPEAT_S = 1.0  # Ctrl-C may come twice, from the terminal and from a launch: not into the clean-up
+_handled_at = float("-inf")
 
 
 def _handle(number: int, frame: Any) -> None:
+    global _handled_at
+    repeated = time.monotonic() - _handled_at < _REPEAT_S
     for context in running_contexts():
         context.stop()
     previous = _previous.get(number)
-    if callable(previous):  # for SIGINT usually the one that raises KeyboardInterrupt
+    if callable(previous) and not repeated:  # for SIGINT usually the one that raises KeyboardInterrupt
+        _handled_at = time.monotonic()
         previous(number, frame)
 
 
@@ -46,7 +52,7 @@ def _watch(descriptor: int) -> None:
 
 def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions.ALL) -> None:
     """Only the main thread can; elsewhere this does nothing."""
-    global _wakeup, _options
+    global _wakeup, _options, _handled_at
     if threading.current_thread() is not threading.main_thread() or options == SignalHandlerOptions.NO:
         return
     uninstall_signal_handlers()
@@ -62,7 +68,7 @@ def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions
     ):
         if options & flag:
             _previous[number] = signal.signal(number, _handle)
-    _options = options
+    _options, _handled_at = options, float("-inf")
 
 
 def uninstall_signal_handlers() -> None:
