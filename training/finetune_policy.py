@@ -44,7 +44,7 @@ class Config:
     out: Path = Path("runs/policy")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     published_size: bool = False
-    """From scratch: ResNet-18, 8 layers, width 256, instead of the size for a CPU core."""
+    """From scratch: BAKU's published network and aggregation instead of those for a CPU core."""
     waypoint: bool = True
     """From scratch: also teach where the gripper next moves its fingers, in hindsight."""
     held_out_every: int = 20

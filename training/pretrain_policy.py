@@ -53,7 +53,7 @@ class Config:
     stage: Literal[1, 2] = 2
     """Stage of the skill model whose segments are the skills."""
     published_size: bool = False
-    """ResNet-18, 8 layers, width 256, instead of the size for a CPU core."""
+    """BAKU's published network and aggregation instead of those for a CPU core."""
     low_language: bool = True
     """Show pi^l the instruction too (the paper shows it the skill alone)."""
     waypoint: bool = True

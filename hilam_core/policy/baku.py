@@ -43,7 +43,13 @@ class BakuConfig:
     """also predict how far the gripper is from where it next opens or closes: an auxiliary loss that teaches
     localisation"""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """the image encoder of each camera"""
+    shared_encoder: bool = False
+    """one image encoder for all cameras, as BAKU has it, instead of one for each"""
+    token_dim: int = 0
+    """length of the tokens, which a linear map brings to the trunk's width; 0: the width itself, no map"""
     width: int = 128
+    """of the trunk"""
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1
@@ -51,11 +57,21 @@ class BakuConfig:
     def __post_init__(self) -> None:
         if len(self.cameras) > len(self.patches):
             raise ConfigError(f"patches needs a number for each camera of {self.cameras}, got {self.patches}")
+        if self.shared_encoder and self.encoder.kind == "compact" and len(set(self.patches)) > 1:
+            raise ConfigError(f"one encoder for all cameras has one size of patches, got {self.patches}")
 
 
 def published(config: BakuConfig) -> BakuConfig:
-    """The same policy at the published size: ResNet-18 encoders, 8 layers, 4 heads, width 256."""
-    return replace(config, encoder=EncoderConfig(kind="resnet18", film_dim=256), width=256, layers=8, heads=4)
+    """The same policy with BAKU's published network.
+
+    One ResNet-18, cut after its second residual layer, for all cameras; 256 keypoints; tokens of length 512;
+    a trunk of 8 layers, 4 heads, width 256. With proprioception 8.7 million parameters, in BAKU's own code
+    8.8; docs/training.md lists what stays different.
+    """
+    encoder = EncoderConfig(kind="resnet18", keypoints=256, film_dim=0)
+    return replace(
+        config, encoder=encoder, shared_encoder=True, token_dim=512, width=256, layers=8, heads=4, dropout=0.1
+    )
 
 
 class BakuOutput(NamedTuple):
@@ -106,19 +122,24 @@ class Baku(nn.Module):
         super().__init__()
         self.config = config
         width, film_dim = config.width, config.encoder.film_dim
-        self.condition = nn.Linear(max(1, config.language_dim + config.skill_dim), film_dim)
+        token_dim = config.token_dim or width
+        conditions = max(1, config.language_dim + config.skill_dim)
+        self.condition = nn.Linear(conditions, film_dim) if film_dim else None
+        # A shared encoder lies under the name of the first camera.
+        cameras = config.cameras[:1] if config.shared_encoder else config.cameras
         self.encoders = nn.ModuleDict(
             {
-                name: ImageEncoder(replace(config.encoder, patch=patch))
-                for name, patch in zip(config.cameras, config.patches, strict=False)
+                name: ImageEncoder(config.encoder, patch, film_dim or token_dim)
+                for name, patch in zip(cameras, config.patches, strict=False)
             }
         )
         self.image_tokens = nn.ModuleDict(
-            {name: nn.Linear(2 * config.encoder.keypoints, width) for name in config.cameras}
+            {name: nn.Linear(2 * config.encoder.keypoints, token_dim) for name in cameras}
         )
-        self.proprio_token = _mlp(config.proprio_dim, width, width) if config.proprio_dim else None
-        self.language_token = _mlp(config.language_dim, width, width) if config.language_dim else None
-        self.skill_token = _mlp(config.skill_dim, width, width) if config.skill_dim else None
+        self.proprio_token = _mlp(config.proprio_dim, token_dim, token_dim) if config.proprio_dim else None
+        self.language_token = _mlp(config.language_dim, token_dim, token_dim) if config.language_dim else None
+        self.skill_token = _mlp(config.skill_dim, token_dim, token_dim) if config.skill_dim else None
+        self.to_width = nn.Linear(token_dim, width) if config.token_dim else nn.Identity()
         inputs = (config.language_dim, config.skill_dim, config.proprio_dim)
         tokens = len(config.cameras) + sum(map(bool, inputs)) + 1
         self.positions = nn.Parameter(torch.randn(tokens, width) * 0.02)  # the last one is the action token
@@ -161,15 +182,22 @@ class Baku(nn.Module):
             assert skill is not None, "this policy reads a skill"
             conditions.append((skill - self.skill_mean) / self.skill_std)
             tokens.append(self.skill_token(conditions[-1]))
-        condition = self.condition(torch.cat(conditions, 1) if conditions else proprio.new_zeros(batch, 1))
-        tokens += [
-            self.image_tokens[name](self.encoders[name](images[name], condition)) for name in self.encoders
-        ]
+        token_dim = self.config.token_dim or self.config.width
+        if self.condition is not None:
+            condition = self.condition(
+                torch.cat(conditions, 1) if conditions else proprio.new_zeros(batch, 1)
+            )
+        else:
+            condition = sum(tokens, proprio.new_zeros(batch, token_dim))
+        for camera in self.config.cameras:
+            name = self.config.cameras[0] if self.config.shared_encoder else camera
+            tokens.append(self.image_tokens[name](self.encoders[name](images[camera], condition)))
         if self.proprio_token is not None:
             tokens.append(self.proprio_token((proprio - self.proprio_mean) / self.proprio_std))
-        tokens.append(proprio.new_zeros(batch, self.config.width))
-        x_BND = torch.stack([token.float() for token in tokens], 1) + self.positions
-        x_BD = self.norm(self.trunk(x_BND)[:, -1])
+        x_BND = self.to_width(torch.stack([token.float() for token in tokens], 1)).float()
+        x_BND = F.pad(x_BND, (0, 0, 0, 1)) + self.positions  # the action token is its position alone
+        x_BND = self.trunk(x_BND)
+        x_BD = self.norm(x_BND[:, -1])
         chunk = self.head(x_BD).float().unflatten(1, (self.config.chunk, -1))
         boundary = self.boundary_head(x_BD).float()[:, 0] if self.boundary_head is not None else None
         waypoint = self.waypoint_head(x_BD).float() if self.waypoint_head is not None else None

@@ -62,8 +62,10 @@ class PolicyConfig:
         return PolicyConfig(low=low, high=high, **kwargs)
 
     def at_published_size(self) -> PolicyConfig:
-        """The same policy at the paper's size: ResNet-18 encoders, 8 layers, 4 heads, width 256."""
-        return replace(self, low=published(self.low), high=published(self.high) if self.high else None)
+        """The same policy with BAKU's published networks (`published`) and temporal aggregation: the weights
+        exp(-0.01 i) with i counted from the oldest prediction."""
+        high = published(self.high) if self.high else None
+        return replace(self, low=published(self.low), high=high, aggregation_decay=-0.01)
 
     @staticmethod
     def tiny(skill_dim: int = 8, **kwargs: Any) -> PolicyConfig:

@@ -1,7 +1,7 @@
 """Image encoders with FiLM conditioning and spatial softmax: one image to the coordinates of K keypoints.
 
-Axes in names: B batch, H height, W width, C channels, K keypoints. Activations stay channels-last: on a CPU
-that is what the bfloat16 convolutions are fast in.
+"Encoder" in this package always means one of these. Axes in names: B batch, H height, W width, C channels, K
+keypoints. Activations stay channels-last: on a CPU that is what the bfloat16 convolutions are fast in.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from torch import Tensor, nn
 
 from hilam_core.errors import ConfigError
 
+GROUPS = 8  # of the group normalisation in ResNet-18, as BAKU has it for 64 and 128 channels
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """`compact` (patch stem, 3x3 convolutions) trains on a CPU core; `resnet18` is the published size."""
+    """One image encoder. `compact` (patch stem, 3x3 convolutions) trains on a CPU core; `resnet18` is the one
+    BAKU published, ResNet-18 cut after its second residual layer."""
 
     kind: str = "compact"
-    patch: int = 4
-    """compact: side of the stem's patches, pixels"""
     channels: tuple[int, ...] = (32, 64, 64, 64)
     """compact: width after the stem, the convolution that halves the grid, and each that follows"""
     keypoints: int = 64
     film_dim: int = 64
-    """width of the projection of language and skill that conditions every layer"""
+    """width of the projection of language and skill that conditions every layer; 0: no projection, their
+    tokens condition it"""
 
 
 class Film(nn.Module):
-    """Normalisation over each image, then a scale and shift predicted from the condition."""
+    """A scale and a shift of every channel, predicted from the condition; the identity before training."""
 
     def __init__(self, channels: int, condition_dim: int):
         super().__init__()
@@ -38,11 +40,9 @@ class Film(nn.Module):
         nn.init.zeros_(self.scale_shift.weight)
         nn.init.zeros_(self.scale_shift.bias)
 
-    def forward(self, x_BCHW: Tensor, condition: Tensor) -> Tensor:
-        x_BHWC = x_BCHW.permute(0, 2, 3, 1)
+    def forward(self, x_BHWC: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.scale_shift(condition)[:, None, None].to(x_BHWC.dtype).chunk(2, dim=3)
-        x_BHWC = F.layer_norm(x_BHWC, x_BHWC.shape[1:])
-        return (x_BHWC * (1 + scale) + shift).permute(0, 3, 1, 2)
+        return x_BHWC * (1 + scale) + shift
 
 
 class PatchStem(nn.Module):
@@ -60,14 +60,16 @@ class PatchStem(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """ResNet's overlapping 7x7 stem."""
+    """ResNet's stem: an overlapping 7x7 convolution and a maximum, a quarter of the image's side."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(3, channels, 7, 2, 3)
+        self.conv = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, channels)
 
     def forward(self, image_BHWC: Tensor, dtype: torch.dtype) -> Tensor:
-        return F.relu(self.conv(_standardise(image_BHWC, dtype).permute(0, 3, 1, 2)))
+        x_BCHW = _standardise(image_BHWC, dtype).permute(0, 3, 1, 2)
+        return F.max_pool2d(F.relu(self.norm(self.conv(x_BCHW))), 3, 2, 1)
 
 
 def _standardise(pixels: Tensor, dtype: torch.dtype) -> Tensor:
@@ -75,7 +77,7 @@ def _standardise(pixels: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class ConvFilm(nn.Module):
-    """Convolution, FiLM, ReLU."""
+    """Convolution, normalisation over each image, FiLM, ReLU: the compact encoder's layer."""
 
     def __init__(self, c_in: int, c_out: int, condition_dim: int, stride: int = 1):
         super().__init__()
@@ -83,45 +85,54 @@ class ConvFilm(nn.Module):
         self.film = Film(c_out, condition_dim)
 
     def forward(self, x_BCHW: Tensor, condition: Tensor) -> Tensor:
-        return F.relu(self.film(self.conv(x_BCHW), condition))
+        x_BHWC = self.conv(x_BCHW).permute(0, 2, 3, 1)
+        x_BHWC = self.film(F.layer_norm(x_BHWC, x_BHWC.shape[1:]), condition)
+        return F.relu(x_BHWC.permute(0, 3, 1, 2))
 
 
 class BasicBlock(nn.Module):
-    """ResNet basic block with FiLM in place of each batch normalisation."""
+    """ResNet basic block with group in place of batch normalisation, and FiLM on what it puts out."""
 
     def __init__(self, c_in: int, c_out: int, condition_dim: int, stride: int):
         super().__init__()
-        self.first = ConvFilm(c_in, c_out, condition_dim, stride)
-        self.conv = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.first = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
+        self.first_norm = nn.GroupNorm(GROUPS, c_out)
+        self.second = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.second_norm = nn.GroupNorm(GROUPS, c_out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or c_in != c_out:
+            projection = nn.Conv2d(c_in, c_out, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(projection, nn.GroupNorm(GROUPS, c_out))
         self.film = Film(c_out, condition_dim)
-        same = stride == 1 and c_in == c_out
-        self.shortcut = nn.Identity() if same else nn.Conv2d(c_in, c_out, 1, stride, bias=False)
 
     def forward(self, x_BCHW: Tensor, condition: Tensor) -> Tensor:
-        residual = self.film(self.conv(self.first(x_BCHW, condition)), condition)
-        return F.relu(residual + self.shortcut(x_BCHW))
+        residual = F.relu(self.first_norm(self.first(x_BCHW)))
+        residual = self.second_norm(self.second(residual))
+        x_BCHW = F.relu(residual + self.shortcut(x_BCHW))
+        return self.film(x_BCHW.permute(0, 2, 3, 1), condition).permute(0, 3, 1, 2)
 
 
 class ImageEncoder(nn.Module):
-    """uint8 [B, H, W, 3] images and a condition [B, film_dim] to keypoint coordinates [B, 2K] in [-1, 1]."""
+    """uint8 [B, H, W, 3] images and a condition [B, D] to keypoint coordinates [B, 2K] in [-1, 1].
 
-    def __init__(self, config: EncoderConfig):
+    patch: side of the compact stem's patches, pixels; condition_dim: D.
+
+    Raises:
+        ConfigError: an unknown kind of encoder.
+    """
+
+    def __init__(self, config: EncoderConfig, patch: int, condition_dim: int):
         super().__init__()
-        film_dim = config.film_dim
         layers: list[nn.Module] = []
         if config.kind == "compact":
-            self.stem: nn.Module = PatchStem(config.patch, config.channels[0])
+            self.stem: nn.Module = PatchStem(patch, config.channels[0])
             for i, (c_in, c_out) in enumerate(zip(config.channels, config.channels[1:], strict=False)):
-                layers.append(ConvFilm(c_in, c_out, film_dim, stride=2 if i == 0 else 1))
+                layers.append(ConvFilm(c_in, c_out, condition_dim, stride=2 if i == 0 else 1))
             channels = config.channels[-1]
         elif config.kind == "resnet18":
             self.stem, channels = ConvStem(64), 64
-            # Stride 8 in all, with the stem's: keypoints stay sharp.
-            for c_out, stride in ((64, 2), (128, 2), (256, 1), (512, 1)):
-                layers += [
-                    BasicBlock(channels, c_out, film_dim, stride),
-                    BasicBlock(c_out, c_out, film_dim, 1),
-                ]
+            for c_out, stride in ((64, 1), (64, 1), (128, 2), (128, 1)):
+                layers.append(BasicBlock(channels, c_out, condition_dim, stride))
                 channels = c_out
         else:
             raise ConfigError(f"unknown encoder '{config.kind}'; choices: compact, resnet18")

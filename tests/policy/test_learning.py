@@ -76,15 +76,6 @@ def test_each_level_overfits_one_batch(config, demonstrations):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_published_size_gives_gradients_to_every_weight(demonstrations):
-    frames = PolicyFrames(read_demonstrations(demonstrations), Policy(PolicyConfig.tiny(image_size=32)).spec)
-    policy = Policy(PolicyConfig.flat(image_size=32).at_published_size())
-    assert 20e6 < sum(p.numel() for p in policy.parameters()) < 40e6
-    batch = one_batch(frames, policy.low, np.random.default_rng(0))
-    level_loss(policy.low, run_level(policy.low, batch), batch, "")[0].backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in policy.parameters())
-
-
 def test_the_chain_from_pseudo_labels_to_actions_leaves_the_high_level_alone(demonstrations, tmp_path):
     write_stores(demonstrations, tmp_path)
     short = TrainConfig(steps=3, batch_size=4, warmup_steps=1, ema_decay=0.5, device="cpu")
