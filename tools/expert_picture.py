@@ -1,24 +1,24 @@
 """Draw episodes of the scripted experts, one row a task.
 
-python tools/expert_picture.py docs/images/experts.jpg --tasks libero_10:9 libero_10:3
+python tools/expert_picture.py --out docs/images/experts.jpg --tasks libero_10:9 libero_10:3
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import tyro
 from episode_picture import RENDER_PX, picture
 from PIL import Image
 
-from hilam_sim import LiberoEnv
+from hilam_core.files import replacing
+from hilam_core.program import run_program
+from hilam_sim import LiberoEnv, SimError
 from hilam_sim.recording import record_expert
 
 
 @dataclass
 class Config:
-    """Draw episodes of the scripted experts, one row a task."""
-
-    output: tyro.conf.Positional[str]
+    out: Path
     """Picture file to write."""
     tasks: tuple[str, ...] = ("libero_10:9", "libero_10:3", "libero_10:8", "libero_10:5", "libero_goal:5")
     """Tasks as suite:number."""
@@ -35,15 +35,16 @@ def row(task: str, config: Config) -> np.ndarray:
     recording = record_expert(env, "stored", seed=config.init_state, init_state=config.init_state)
     env.close()
     if recording is None:
-        raise SystemExit(f"the expert did not succeed at {task}: try another --init-state")
+        raise SimError(f"the expert did not succeed at {task}: try another --init-state")
     moments = np.linspace(0, len(recording.actions) - 1, config.pictures).round().astype(int)
     return np.concatenate([picture(recording.observations[i], recording.phases[i]) for i in moments], axis=1)
 
 
 def main(config: Config) -> None:
     image = np.concatenate([row(task, config) for task in config.tasks])
-    Image.fromarray(image).save(config.output, quality=85)
+    with replacing(config.out) as draft:
+        Image.fromarray(image).save(draft, quality=85)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    run_program(main, Config)

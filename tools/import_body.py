@@ -1,16 +1,20 @@
-"""Writes what collides of an object's MJCF in the compact form that `sim/hilam_sim/assets/bodies` holds.
+"""Write what collides of an object's MJCF in the compact form that `sim/hilam_sim/assets/bodies` holds.
 
-python tools/import_body.py $LIBERO_ASSETS/turbosquid_objects/mug/mug.xml > mug.txt
+    python tools/import_body.py $LIBERO_ASSETS/turbosquid_objects/mug/mug.xml --out mug.txt
 
 What is only drawn is left out: the built-in pack has its own looks.
 """
 
-import argparse
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
+
+from hilam_core.errors import DataError
+from hilam_core.files import replacing
+from hilam_core.program import run_program
 from hilam_sim.assets.collision import CONTACT
 
 _MUJOCO = {"solimp": "0.9 0.95 0.001", "solref": "0.02 1", "density": "1000", "friction": "1 0.005 0.0001"}
@@ -18,13 +22,24 @@ _CONTACT = (*_MUJOCO, "contype", "conaffinity", "condim", "margin")
 _OWN = ("name", "euler", "mass")
 
 
+@dataclass(frozen=True)
+class Config:
+    mjcf: tyro.conf.Positional[Path]
+    """MJCF file of an object of LIBERO."""
+    out: Path
+    """Body file to write."""
+
+
 def body_rows(path: Path) -> Iterator[str]:
-    """The lines of the data file for the MJCF at `path`."""
-    root = ET.parse(path).getroot()
+    """The lines of the body file for the MJCF at `path`. Raises DataError where it is no object of LIBERO."""
+    try:
+        root = ET.parse(path).getroot()
+    except (OSError, ET.ParseError) as error:
+        raise DataError(f"cannot read '{path}': {error}") from None
     _resolve_classes(root)
     outer, body = root.find("worldbody/body"), root.find("worldbody/body/body[@name='object']")
     if outer is None or body is None:
-        sys.exit(f"error: {path} has no worldbody/body/body named object: not an object of LIBERO")
+        raise DataError(f"'{path}' has no worldbody/body/body named object: not an object of LIBERO")
     sites = {site.get("name"): site.get("pos", "").split() for site in outer.findall("site")}
     extent = sites["bottom_site"][2], sites["top_site"][2], sites["horizontal_radius_site"][0]
     articulated = path.parent.name == "articulated_objects"
@@ -110,11 +125,11 @@ def _short(word: str) -> str:
     return "0" if number == 0 else text.replace("0.", ".", 1) if abs(number) < 1 else text
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("mjcf", type=Path)
-    print("\n".join(body_rows(parser.parse_args().mjcf)))
+def main(config: Config) -> None:
+    rows = list(body_rows(config.mjcf))
+    with replacing(config.out) as draft:
+        draft.write_text("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main, Config)

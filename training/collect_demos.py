@@ -1,9 +1,9 @@
 """Collect demonstrations with the scripted experts.
 
     python training/collect_demos.py --suite libero_object --tasks 0 3 --demos 40 --workers 2
-    python training/collect_demos.py --rerender data/libero_object --image-size 256 --output data256
+    python training/collect_demos.py --rerender data/libero_object --image-size 256 --out data256
 
-The first writes `<output>/<suite>/<task>_demo.hdf5` in LIBERO's layout plus phases, seeds and placements.
+The first writes `<out>/<suite>/<task>_demo.hdf5` in LIBERO's layout plus phases, seeds and placements.
 Episodes start from scattered or fresh placements, never from the stored evaluation states. Only successes are
 kept. Run the same command again to continue after an interruption, or with more --demos to add some. The
 second draws the images of such files again, from the stored states, at another size or with other assets.
@@ -12,20 +12,19 @@ second draws the images of such files again, from the stored states, at another 
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
+from hilam_core.errors import ConfigError
+from hilam_core.files import writable_folder, write_json
+from hilam_core.program import run_program
 from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
-from hilam_sim.files import replacing
 from hilam_sim.recording import (
     check_collection,
     demo_path,
@@ -40,11 +39,11 @@ from hilam_sim.recording import (
 )
 from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import Task, choose_tasks
-from hilam_sim.workers import WorkerError, WorkerPool
+from hilam_sim.workers import WorkerPool
 
 
 @dataclass(frozen=True)
-class Args:
+class Config:
     suite: tuple[str, ...] = ("libero_object",)
     """LIBERO suites."""
     tasks: tuple[str, ...] = ()
@@ -55,22 +54,22 @@ class Args:
     """Share of episodes from scattered placements; the rest are fresh samples of the BDDL regions."""
     disturbed_fraction: float = 0.15
     """Share of episodes that begin with the empty hand closed near the object: recovery data."""
-    output: Path = Path("data")
+    out: Path = Path("data")
     """Folder to write to."""
     image_size: int = 128
     """Pixels of both sides of the camera images."""
-    assets: str = "auto"
-    """What to draw: auto, builtin or official."""
+    assets: Literal["auto", "builtin", "official"] = "auto"
+    """What to draw: auto is official where they are found, else builtin."""
     quality: Literal["auto", "fast", "stock"] = "auto"
     """How to draw it: auto is fast with the built-in assets and stock with the official ones."""
     seed: int = 0
     """Same seed, same demonstrations, whatever the number of workers."""
     workers: int = 1
     """Worker processes."""
-    compression: str = "lzf"
-    """Of the images: lzf, gzip or none."""
+    compression: Literal["lzf", "gzip", "none"] = "lzf"
+    """Of the images."""
     min_success_rate: float = 0.2
-    """Give a task up when, after 20 attempts, fewer than this succeed."""
+    """Give a task up when, after 20 attempts, fewer than this succeed: 40 demonstrations would take hours."""
     rerender: Path | None = None
     """A file or folder of recorded demonstrations whose images to draw again, instead of collecting."""
 
@@ -99,37 +98,37 @@ class Redraw:
     part: Path
 
 
-def plan_attempt(args: Args, task: Task, number: int) -> Attempt:
+def plan_attempt(config: Config, task: Task, number: int) -> Attempt:
     """The attempt with a given number; scattered ones are spread evenly over the numbers."""
-    seed, draw = (
-        int(word) for word in np.random.SeedSequence([args.seed, task.index, number]).generate_state(2)
-    )
-    scattered = int((number + 1) * args.scattered_fraction) > int(number * args.scattered_fraction)
-    placement, disturbed = "scattered" if scattered else "fresh", draw < args.disturbed_fraction * 2**32
-    return Attempt(task.suite, task.index, number, seed, placement, disturbed, part_path(args, task, number))
+    words = np.random.SeedSequence([config.seed, task.index, number]).generate_state(2)
+    seed, draw = (int(word) for word in words)
+    scattered = int((number + 1) * config.scattered_fraction) > int(number * config.scattered_fraction)
+    placement, disturbed = "scattered" if scattered else "fresh", draw < config.disturbed_fraction * 2**32
+    part = part_path(config, task, number)
+    return Attempt(task.suite, task.index, number, seed, placement, disturbed, part)
 
 
-def parts_folder(args: Args, task: Task) -> Path:
+def parts_folder(config: Config, task: Task) -> Path:
     """Where finished episodes wait to be merged."""
-    return args.output / task.suite / ".parts" / task.name
+    return config.out / task.suite / ".parts" / task.name
 
 
-def part_path(args: Args, task: Task, number: int) -> Path:
+def part_path(config: Config, task: Task, number: int) -> Path:
     """The file of one finished episode."""
-    return parts_folder(args, task) / f"episode_{number:06d}.hdf5"
+    return parts_folder(config, task) / f"episode_{number:06d}.hdf5"
 
 
-def finished(args: Args, task: Task) -> set[int]:
+def finished(config: Config, task: Task) -> set[int]:
     """Numbers of the attempts that are demonstrations already."""
-    parts = parts_folder(args, task).glob("episode_*.hdf5")
-    return {*recorded_attempts(demo_path(args.output, task)).values(), *map(part_attempt, parts)}
+    parts = parts_folder(config, task).glob("episode_*.hdf5")
+    return {*recorded_attempts(demo_path(config.out, task)).values(), *map(part_attempt, parts)}
 
 
 def make_worker(
     drawing: dict[str, Any], compression: str | None, collection: dict[str, Any]
 ) -> Callable[[Attempt | Redraw], str | None]:
     """In a worker: the function that writes the episode of a job, or returns why there is none."""
-    environment = OneEnvironment(**drawing)
+    environment = OneEnvironment(**{key: drawing[key] for key in ("image_size", "assets", "quality")})
 
     def perform(job: Attempt | Redraw) -> str | None:
         env = environment(job.suite, job.task)
@@ -148,23 +147,23 @@ def make_worker(
     return perform
 
 
-def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
-    """Bring a task to `args.demos` demonstrations; whether that many succeeded."""
-    failed_path = parts_folder(args, task) / "failed.json"
+def collect_task(config: Config, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
+    """Bring a task to `config.demos` demonstrations; whether that many succeeded."""
+    failed_path = parts_folder(config, task) / "failed.json"
     failed = set(json.loads(failed_path.read_text())) if failed_path.exists() else set()
-    done = finished(args, task)
-    bar.update(min(len(done), args.demos))
+    done = finished(config, task)
+    bar.update(min(len(done), config.demos))
     number, tried, missed, reason = 0, 0, 0, ""
 
     def wants_more() -> bool:
-        too_rare = tried >= 20 and tried - missed < args.min_success_rate * tried
-        return len(done) + pool.pending < args.demos and not too_rare
+        too_rare = tried >= 20 and tried - missed < config.min_success_rate * tried
+        return len(done) + pool.pending < config.demos and not too_rare
 
     try:
         while wants_more() or pool.pending:
-            while wants_more() and pool.pending < 2 * args.workers:
+            while wants_more() and pool.pending < 2 * config.workers:
                 if number not in done and number not in failed:
-                    pool.submit(number, plan_attempt(args, task, number))
+                    pool.submit(number, plan_attempt(config, task, number))
                 number += 1
             attempt, failure = pool.collect()
             tried += 1
@@ -174,28 +173,27 @@ def collect_task(args: Args, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
             else:
                 missed, reason = missed + 1, failure
                 failed.add(attempt)
-                with replacing(failed_path) as draft:
-                    draft.write_text(json.dumps(sorted(failed)))
+                write_json(failed_path, sorted(failed))
     finally:
-        parts = parts_folder(args, task).glob("episode_*.hdf5")
-        merge_episodes(demo_path(args.output, task), parts, len(done) + len(failed))
+        parts = parts_folder(config, task).glob("episode_*.hdf5")
+        merge_episodes(demo_path(config.out, task), parts, len(done) + len(failed))
     rate = f"{len(done)}/{len(done) + len(failed)} attempts succeeded"
-    enough = len(done) >= args.demos
-    bar.write(f"{demo_path(args.output, task)}: {rate}" + (f", given up: {reason}" if not enough else ""))
+    enough = len(done) >= config.demos
+    bar.write(f"{demo_path(config.out, task)}: {rate}" + (f", given up: {reason}" if not enough else ""))
     return enough
 
 
-def rerender_file(args: Args, source: Path, drawing: dict[str, Any], pool: WorkerPool, bar: tqdm) -> None:
+def rerender_file(config: Config, source: Path, drawing: dict[str, Any], pool: WorkerPool, bar: tqdm) -> None:
     """Draw the images of a task's file again, into the file of that task below the output folder."""
     task, numbers = recorded_task(source), recorded_attempts(source)
-    path = demo_path(args.output, task)
+    path = demo_path(config.out, task)
     if path.resolve() == source.resolve():
-        raise SimError(f"--rerender {source} would overwrite itself: choose another --output")
+        raise ConfigError(f"--rerender {source} would overwrite itself: choose another --out")
     check_collection(path, {**recorded_collection(source), **drawing})
-    done = finished(args, task)
+    done = finished(config, task)
     for name, number in numbers.items():
         if number not in done:
-            job = Redraw(task.suite, task.index, source, name, part_path(args, task, number))
+            job = Redraw(task.suite, task.index, source, name, part_path(config, task, number))
             pool.submit(number, job)
     bar.update(len(numbers) - pool.pending)
     try:
@@ -203,7 +201,7 @@ def rerender_file(args: Args, source: Path, drawing: dict[str, Any], pool: Worke
             pool.collect()
             bar.update()
     finally:
-        merge_episodes(path, parts_folder(args, task).glob("episode_*.hdf5"))
+        merge_episodes(path, parts_folder(config, task).glob("episode_*.hdf5"))
     bar.write(f"{path}: {len(numbers)} demonstrations drawn again")
 
 
@@ -215,57 +213,54 @@ def sources_of(place: Path) -> list[Path]:
     return sources
 
 
-def main(args: Args) -> None:
+def main(config: Config) -> None:
     for name in ("scattered_fraction", "disturbed_fraction"):
-        if not 0.0 <= getattr(args, name) <= 1.0:
-            raise SimError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(args, name)}")
-    if args.compression not in ("lzf", "gzip", "none"):
-        raise SimError(f"unknown --compression {args.compression!r}: choose lzf, gzip or none")
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SimError(f"--output {args.output} cannot be made: {error.strerror}") from None
-    compression = None if args.compression == "none" else args.compression
-    assets = resolve_assets(args.assets)
-    quality = assets.quality(args.quality)
-    drawing = {"image_size": args.image_size, "assets": assets.kind, "quality": quality}
-    if args.rerender:
-        rerender(args, sources_of(args.rerender), drawing, compression)
+        if not 0.0 <= getattr(config, name) <= 1.0:
+            raise ConfigError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(config, name)}")
+    for name, least in (("demos", 1), ("image_size", 1), ("workers", 1), ("seed", 0)):
+        if getattr(config, name) < least:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} must be at least {least}, not {getattr(config, name)}"
+            )
+    writable_folder(config.out)
+    compression = None if config.compression == "none" else config.compression
+    assets = resolve_assets(config.assets)
+    quality = assets.quality(config.quality)
+    drawing = {
+        "image_size": config.image_size,
+        "assets": assets.kind,
+        "assets_hash": assets.content_hash,
+        "quality": quality,
+    }
+    if config.rerender:
+        rerender(config, sources_of(config.rerender), drawing, compression)
     else:
-        collect(args, choose_tasks(args.suite, args.tasks), drawing, compression)
+        collect(config, choose_tasks(config.suite, config.tasks), drawing, compression)
 
 
-def collect(args: Args, tasks: list[Task], drawing: dict[str, Any], compression: str | None) -> None:
+def collect(config: Config, tasks: list[Task], drawing: dict[str, Any], compression: str | None) -> None:
     """Collect demonstrations of `tasks`, one after the other."""
-    chosen = {name: getattr(args, name) for name in ("seed", "scattered_fraction", "disturbed_fraction")}
+    chosen = {name: getattr(config, name) for name in ("seed", "scattered_fraction", "disturbed_fraction")}
     collection = {**drawing, **chosen}
     for task in tasks:
-        for path in (demo_path(args.output, task), *parts_folder(args, task).glob("episode_*.hdf5")):
+        for path in (demo_path(config.out, task), *parts_folder(config, task).glob("episode_*.hdf5")):
             check_collection(path, collection)
-    bar = tqdm(total=len(tasks) * args.demos, unit="demo", smoothing=0.1)
+    bar = tqdm(total=len(tasks) * config.demos, unit="demo", smoothing=0.1)
     arguments = (drawing, compression, collection)
-    with WorkerPool(args.workers, make_worker, arguments) as pool, bar:
-        short = [task.name for task in tasks if not collect_task(args, task, pool, bar)]
+    with WorkerPool(config.workers, make_worker, arguments) as pool, bar:
+        short = [task.name for task in tasks if not collect_task(config, task, pool, bar)]
     if short:
-        raise SimError(f"fewer than {args.demos} demonstrations of {', '.join(short)}")
+        raise SimError(f"fewer than {config.demos} demonstrations of {', '.join(short)}")
 
 
-def rerender(args: Args, sources: list[Path], drawing: dict[str, Any], compression: str | None) -> None:
+def rerender(config: Config, sources: list[Path], drawing: dict[str, Any], compression: str | None) -> None:
     """Draw the images of all demonstrations in `sources` again."""
     bar = tqdm(total=sum(len(recorded_attempts(source)) for source in sources), unit="demo")
     arguments = (drawing, compression, {})
-    with WorkerPool(args.workers, make_worker, arguments) as pool, bar:
+    with WorkerPool(config.workers, make_worker, arguments) as pool, bar:
         for source in sources:
-            rerender_file(args, source, drawing, pool, bar)
+            rerender_file(config, source, drawing, pool, bar)
 
 
 if __name__ == "__main__":
-    for name in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us in the background
-        signal.signal(name, signal.default_int_handler)
-    try:
-        main(tyro.cli(Args, description=__doc__))
-    except (SimError, WorkerError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: finished episodes are kept, run again to continue", file=sys.stderr)
-        sys.exit(130)
+    run_program(main, Config)

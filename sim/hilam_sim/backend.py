@@ -18,9 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hilam_sim.assets import cache_folder
+from hilam_core.files import cache_folder, replacing
 from hilam_sim.errors import SimError
-from hilam_sim.files import replacing
 
 GL_HINT = "install one with: apt-get install libegl1 libgl1-mesa-dri (or libosmesa6)"
 
@@ -121,7 +120,7 @@ def _preload_robosuite_macros() -> None:
 
 def _import_libero() -> Any:
     """Import `libero.libero` with a ready configuration file, so that it has nothing to ask."""
-    folder = cache_folder() / "libero"
+    folder = cache_folder("libero")
     root = libero_root()
     paths = {
         "benchmark_root": root,
@@ -149,7 +148,7 @@ def _import_libero() -> Any:
 @cache
 def _prepare() -> Any:
     for variable, folder in (("NUMBA_CACHE_DIR", "numba"), ("MPLCONFIGDIR", "matplotlib")):
-        os.environ.setdefault(variable, str(cache_folder() / folder))
+        os.environ.setdefault(variable, str(cache_folder(folder)))
     if select_gl() is None:
         os.environ["MUJOCO_GL"] = "disabled"
     _preload_robosuite_macros()

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
+from hilam_core.errors import ConfigError
+from hilam_core.files import replacing, writable_folder
+from hilam_core.program import run_program
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs
 from hilam_sim.env import CAMERAS, IDLE_ACTION, SETTLE_STEPS, LiberoEnv
-from hilam_sim.errors import SimError
-from hilam_sim.files import replacing
 from hilam_sim.tasks import get_task, initial_states
 from hilam_sim.workers import WorkerPool
 
@@ -58,9 +58,11 @@ class Config:
 def _check_config(config: Config) -> None:
     for name in ("rounds", "steps"):
         if getattr(config, name) < 1:
-            raise SimError(f"{name} must be at least 1, not {getattr(config, name)}")
+            raise ConfigError(f"{name} must be at least 1, not {getattr(config, name)}")
     for task in config.tasks:
         _parse(task)
+    if config.out is not None:
+        writable_folder(config.out.parent)
 
 
 def _parse(task: str) -> tuple[str, int]:
@@ -220,14 +222,12 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Run the benchmark."""
-    config = tyro.cli(Config, description=Config.__doc__)
+def main(config: Config) -> None:
     _check_config(config)
     allowed = sorted(os.sched_getaffinity(0))
     core = allowed[-1] if config.core is None else config.core
     if core not in allowed:
-        raise SimError(f"core {core} is not one of those allowed: {', '.join(map(str, allowed))}")
+        raise ConfigError(f"core {core} is not one of those allowed: {', '.join(map(str, allowed))}")
     lines = [
         _row("task", "contest", "contestant", "CPU ms a step", "wall ms", "times stock", "reset ms", "MB"),
         _row("---", "---", "---", *["---:"] * 5),
@@ -258,7 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SimError as error:
-        sys.exit(f"error: {error}")
+    run_program(main, Config)

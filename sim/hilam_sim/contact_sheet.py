@@ -1,23 +1,40 @@
-"""The tasks of a suite in one picture, both cameras; --compare: built-in assets beside the official ones.
+"""The tasks of a suite in one picture, both cameras.
 
-python -m hilam_sim.contact_sheet out.png [--suite libero_object] [--compare] [--scenes] [--size 128]
+python -m hilam_sim.contact_sheet --out sheet.jpg --suite libero_90 --scenes --compare
 """
 
-import argparse
 import re
-import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hilam_core.files import replacing, writable_folder
+from hilam_core.program import run_program
 from hilam_sim.env import LiberoEnv
-from hilam_sim.errors import SimError
-from hilam_sim.tasks import SUITES, Task, list_tasks
+from hilam_sim.tasks import Task, list_tasks
 
 _WIDTH, _LINE, _LETTER, _GAP = 1100, 13, 5.2, 6  # pixels: the sheet at most, text, between tasks
+
+
+@dataclass(frozen=True)
+class Config:
+    out: Path
+    """Picture to write: .png or .jpg."""
+    suite: str = "libero_object"
+    """LIBERO suite."""
+    assets: Literal["auto", "builtin", "official"] = "builtin"
+    """What to draw."""
+    compare: bool = False
+    """Built-in assets beside the official ones."""
+    scenes: bool = False
+    """One task of every scene."""
+    size: int = 128
+    """Pixels of both sides of one view."""
 
 
 def contact_sheet(
@@ -71,23 +88,13 @@ def _views(task: Task, assets: str, size: int) -> Image.Image:
     return Image.fromarray(np.concatenate([observation["agentview"], observation["eye_in_hand"]]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path, help=".png or .jpg")
-    parser.add_argument("--suite", default="libero_object", choices=SUITES)
-    parser.add_argument("--assets", default="builtin", choices=["auto", "builtin", "official"])
-    parser.add_argument("--compare", action="store_true", help="built-in beside official")
-    parser.add_argument("--scenes", action="store_true", help="one task of every scene")
-    parser.add_argument("--size", type=int, default=128, help="pixels of one view")
-    arguments = parser.parse_args()
-    assets = ("builtin", "official") if arguments.compare else (arguments.assets,)
-    try:
-        sheet = contact_sheet(arguments.suite, assets, arguments.size, arguments.scenes)
-    except SimError as error:
-        sys.exit(f"error: {error}")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(arguments.out, optimize=True, quality=88)
+def main(config: Config) -> None:
+    writable_folder(config.out.parent)
+    assets = ("builtin", "official") if config.compare else (config.assets,)
+    sheet = contact_sheet(config.suite, assets, config.size, config.scenes)
+    with replacing(config.out) as draft:
+        sheet.save(draft, optimize=True, quality=88)  # of JPEG: below, colours of captions bleed
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main, Config)

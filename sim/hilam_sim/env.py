@@ -82,7 +82,7 @@ class LiberoEnv(gymnasium.Env):
                 f"render_mode {render_mode!r} with render={render}: choose 'rgb_array' with render=True"
             )
         found = resolve_assets(assets)
-        self.assets = found.kind
+        self.assets, self._found_assets = found.kind, found
         self.quality = found.quality(quality)
         self.problem = build_problem(self.task.bddl_path, found.path, self.quality == "fast", CONTROL_HZ)
         self.model = self.problem.sim.model._model
@@ -98,6 +98,11 @@ class LiberoEnv(gymnasium.Env):
         self.render_mode = "rgb_array" if render else None
         self.observation_space = self._observation_space()
         self.action_space = spaces.Box(-1.0, 1.0, (7,), np.float32)
+
+    @property
+    def assets_hash(self) -> str:
+        """Content hash of the assets drawn (`Assets.content_hash`)."""
+        return self._found_assets.content_hash
 
     def _make_renderer(self) -> Any:
         from hilam_sim.rendering import Renderer

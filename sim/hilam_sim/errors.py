@@ -1,5 +1,7 @@
-"""The one exception the simulation raises for anything a user can put right."""
+"""The exception of the simulation."""
+
+from hilam_core.errors import HilamError
 
 
-class SimError(ValueError):
+class SimError(HilamError):
     """A wrong name, state, action or environment. One line: what, which value, what to do."""

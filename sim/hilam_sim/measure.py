@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
 from tqdm import tqdm
 
+from hilam_core.errors import ConfigError
+from hilam_core.files import writable_folder
+from hilam_core.program import run_program
+from hilam_core.statistics import wilson_interval
 from hilam_sim.errors import SimError
-from hilam_sim.protocol import wilson_interval
 from hilam_sim.recording import record_expert
 from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import choose_tasks
-from hilam_sim.workers import WorkerError, WorkerPool
+from hilam_sim.workers import WorkerPool
 
 LEVELS = (0.95, 0.85, 0.60)
 _SOURCES = ("experts*", "experts/*", "geometry.py", "env.py", "osc.py", "problem.py")
@@ -33,7 +34,7 @@ Job = tuple[str, int, str, int]  # suite, task, placement, number of the episode
 
 
 @dataclass(frozen=True)
-class Args:
+class Config:
     suite: tuple[str, ...] = ("libero_object",)
     """LIBERO suites."""
     tasks: tuple[str, ...] = ()
@@ -97,7 +98,7 @@ def perform_all(jobs: list[Job], placement: str, workers: int, out: Path) -> dic
     waiting = [job for job in jobs if job not in results]
     if not waiting:
         return results
-    out.parent.mkdir(parents=True, exist_ok=True)
+    writable_folder(out.parent)
     torn = out.exists() and out.read_bytes()[-1:] not in (b"", b"\n")
     with WorkerPool(workers, make_performer, (placement, wanted)) as pool, out.open("a") as file:
         file.write("\n" * torn)
@@ -110,17 +111,17 @@ def perform_all(jobs: list[Job], placement: str, workers: int, out: Path) -> dic
     return results
 
 
-def main(args: Args) -> None:
-    if args.episodes < 1:
-        raise SimError(f"--episodes must be at least 1, not {args.episodes}")
-    tasks = choose_tasks(args.suite, args.tasks)
-    jobs: list[Job] = [(t.suite, t.index, args.placement, i) for t in tasks for i in range(args.episodes)]
-    results = perform_all(jobs, args.placement, args.workers, args.out)
+def main(config: Config) -> None:
+    if config.episodes < 1:
+        raise ConfigError(f"--episodes must be at least 1, not {config.episodes}")
+    tasks = choose_tasks(config.suite, config.tasks)
+    jobs: list[Job] = [(t.suite, t.index, config.placement, i) for t in tasks for i in range(config.episodes)]
+    results = perform_all(jobs, config.placement, config.workers, config.out)
     rates, errors = [], []
-    print(f"| task | success, {args.placement} | mean steps |\n|---|---|---|")
+    print(f"| task | success, {config.placement} | mean steps |\n|---|---|---|")
     for task in tasks:
         rows = [results[job] for job in jobs if job[:2] == (task.suite, task.index)]
-        title = f"{task.suite} " * (len(args.suite) > 1) + f"{task.index} {task.instruction}"
+        title = f"{task.suite} " * (len(config.suite) > 1) + f"{task.index} {task.instruction}"
         print(_line(title, rows))
         rates.append(sum(row["steps"] is not None for row in rows) / len(rows))
         errors += [f"{title}: {row['error']}" for row in rows if "error" in row][:1]
@@ -138,10 +139,4 @@ def _line(title: str, rows: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Args, description=__doc__))
-    except (SimError, WorkerError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("interrupted: finished episodes are kept, run again to continue", file=sys.stderr)
-        sys.exit(130)
+    run_program(main, Config)

@@ -1,34 +1,14 @@
-"""How success is measured: step limits, which episodes, and the interval of a success rate."""
+"""The episodes over which success is measured: stored states, or scattered placements."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from hilam_sim.errors import SimError
 from hilam_sim.rollout import EpisodeSpec
-from hilam_sim.tasks import MAX_STEPS, get_task, initial_states, list_tasks
-
-__all__ = ["MAX_STEPS", "scattered_protocol", "stored_protocol", "wilson_interval"]
+from hilam_sim.tasks import get_task, initial_states, list_tasks
 
 _SCATTERED_SEED = 1_000_000  # far from any seed of a demonstration's attempt number
-
-
-def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The Wilson score interval of a success rate (z = 1.96: 95%).
-
-    Raises:
-        SimError: successes are not within 0..n.
-    """
-    if not 0 <= successes <= n:
-        raise SimError(f"no interval for {successes} successes of {n} episodes")
-    if n == 0:
-        return 0.0, 1.0
-    rate = successes / n
-    centre = rate + z * z / (2 * n)
-    spread = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    low, high = (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
-    return max(0.0, low), min(1.0, high)
 
 
 def stored_protocol(

@@ -1,8 +1,9 @@
 """Demonstrations in LIBERO's HDF5 layout, one file a task.
 
     data/                     attributes: env_name, problem_info, bddl_file_name, bddl_file_content, env_args,
-                              macros_image_convention, num_demos, total; our own: assets, collection (JSON:
-                              what all demonstrations were recorded with), num_attempts, success_rate
+                              macros_image_convention, num_demos, total; our own: assets ("builtin" or
+                              "official"), assets_hash (of their content), collection (JSON: what all
+                              demonstrations were recorded with), num_attempts, success_rate
     data/demo_i/              attributes: num_samples, init_state, model_file (XML, the fixtures where they
                               stood); our own: language, placement, seed, attempt, disturbed
     data/demo_i/actions       float64 [T, 7]
@@ -35,10 +36,11 @@ import h5py
 import mujoco
 import numpy as np
 
+from hilam_core.errors import FileError
+from hilam_core.files import replacing
 from hilam_sim.env import CAMERAS, CONTROL_HZ, LiberoEnv
 from hilam_sim.errors import SimError
 from hilam_sim.experts import make_expert
-from hilam_sim.files import replacing
 from hilam_sim.tasks import Task, get_task
 
 _ASSET_ROOTS = {
@@ -144,8 +146,8 @@ def _new_file(path: Path) -> Iterator[h5py.File]:
                 yield file
             if disk.error:
                 raise disk.error
-    except (OSError, RuntimeError) as error:
-        raise SimError(f"cannot write {path}: {error}; finished episodes are kept") from error
+    except RuntimeError as error:  # of HDF5
+        raise FileError(f"cannot write '{path}': {error}") from error
 
 
 @contextmanager
@@ -173,7 +175,7 @@ def write_episode(
     `collection` is what must be the same in all episodes of a task's file: seed, image size, ...
 
     Raises:
-        SimError: the file cannot be written (disk full, no permission).
+        FileError: the file cannot be written (disk full, no permission).
     """
     seen = {key: np.stack([o[key] for o in recording.observations]) for key in recording.observations[0]}
     with _new_file(path) as file:
@@ -248,6 +250,7 @@ def _task_attributes(env: LiberoEnv) -> dict[str, Any]:
         "bddl_file_content": env.task.bddl_path.read_text(),
         "env_args": json.dumps(env_args),
         "assets": env.assets,
+        "assets_hash": env.assets_hash,
     }
 
 
@@ -320,7 +323,7 @@ def check_collection(path: Path, collection: Mapping[str, Any]) -> None:
         if there.get(key) != collection.get(key):
             raise SimError(
                 f"{path} was recorded with {key} {there.get(key)}, not {collection.get(key)}: "
-                "choose the same, or another --output"
+                "choose the same, or another --out"
             )
 
 
@@ -328,7 +331,8 @@ def merge_episodes(path: Path, parts: Iterable[Path], num_attempts: int | None =
     """Add episode files to a task's file, ordered by attempt, and remove them; returns the new total.
 
     Raises:
-        SimError: a part cannot be read or was recorded otherwise than the rest, or the disk is full.
+        SimError: a part cannot be read or was recorded otherwise than the rest.
+        FileError: the disk is full, or the folder read-only.
     """
     parts = sorted(parts)
     if not parts:
@@ -383,7 +387,8 @@ def rerender_episode(
     `drawing` is what the images are drawn with, and replaces its like in the file's collection.
 
     Raises:
-        SimError: the demonstration is not one of ours or of another task, or the file cannot be written.
+        SimError: the demonstration is not one of ours or of another task.
+        FileError: the file cannot be written.
     """
     with _existing_file(source) as old:
         images = _draw(env, old[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hilam_core.video import write_video
 from hilam_sim.env import CAMERAS, CONTROL_HZ, LiberoEnv
 from hilam_sim.errors import SimError
 from hilam_sim.workers import WorkerPool
@@ -111,37 +111,13 @@ class _Runner:
             name = (
                 f"{env.task.name}_{spec.placement}_{number}_{'success' if info['success'] else 'failure'}.mp4"
             )
-            write_video(self._video_dir / name, frames)
+            write_video(self._video_dir / name, frames, CONTROL_HZ)
         return EpisodeResult(spec, info["success"], info["steps"], time.perf_counter() - start)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray:
     """All cameras side by side, uint8 [H, n W, 3]."""
     return np.concatenate([observation[camera] for camera in CAMERAS], axis=1)
-
-
-def write_video(path: Path, frames: Sequence[np.ndarray], fps: int = CONTROL_HZ) -> None:
-    """Write frames, uint8 RGB [H, W, 3] with even sides, as H.264 in an mp4.
-
-    Raises:
-        SimError: the file cannot be written.
-    """
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    try:
-        with av.open(str(temporary), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=fps, options={"crf": "20"})
-            stream.height, stream.width = frames[0].shape[:2]
-            stream.pix_fmt = "yuv420p"
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            container.mux(stream.encode())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SimError(f"cannot write the video {path}: {error}") from error
 
 
 def run_episodes(
@@ -183,8 +159,8 @@ def run_episodes(
         raise SimError(
             f"make_policy {make_policy!r} cannot go to a worker: {error}; use a function of a module"
         ) from None
-    if video_dir is not None and not render:
-        raise SimError("video_dir needs render=True")
+    if video_dir is not None and (not render or image_size % 2):
+        raise SimError(f"video_dir needs render=True and an even image_size, not {render} and {image_size}")
     if not specs:
         return []
     results: dict[int, EpisodeResult] = {}

@@ -18,14 +18,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from hilam_core.errors import HilamError
 from hilam_sim.errors import SimError
 
-_TRIES = 3
+_TRIES = 3  # a worker may die of what others use up (memory); a job that kills three is itself the cause
 _SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class WorkerError(RuntimeError):
-    """A job failed in its worker; carries the worker's traceback, or that it died."""
+class WorkerError(HilamError):
+    """A job failed in its worker; carries the worker's traceback, or says that it died."""
 
 
 def _work(connection: Connection, make_handler: Callable[..., Any], arguments: tuple) -> None:
@@ -37,15 +38,15 @@ def _work(connection: Connection, make_handler: Callable[..., Any], arguments: t
             job = connection.recv()
             try:
                 reply = ("result", handler(job))
-            except SimError as error:
-                reply = ("user error", str(error))
+            except HilamError as error:
+                reply = ("user error", error)
             except Exception:
                 reply = ("error", traceback.format_exc())
             connection.send(reply)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the parent is gone or closed the pool
-    except SimError as error:
-        connection.send(("user error", str(error)))
+    except HilamError as error:
+        connection.send(("user error", error))
 
 
 class _Worker:
@@ -139,7 +140,7 @@ class WorkerPool:
         """Key and result of the next job to finish; waits for it. After an error the others go on.
 
         Raises:
-            SimError: the job raised one.
+            HilamError: the job raised it.
             WorkerError: the job raised something else, or killed its worker three times.
         """
         while True:
@@ -156,7 +157,7 @@ class WorkerPool:
                 self._workers[self._workers.index(worker)] = self._make()
             self._feed()
             if kind == "user error":
-                raise SimError(value)
+                raise value
             if kind == "error":
                 raise WorkerError(f"{job} failed in its worker:\n{value}")
             return key, value

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import mujoco
 import numpy as np
 import pytest
 
+from hilam_core.files import cache_folder
 from hilam_sim import LiberoEnv
-from hilam_sim.assets import cache_folder, generate, lighten_robot, resolve_assets
+from hilam_sim.assets import Assets, generate, lighten_robot, resolve, resolve_assets
 from hilam_sim.assets.collision import body_names, read_body
 from hilam_sim.backend import libero_envs
 from hilam_sim.errors import SimError
@@ -105,12 +107,22 @@ def test_an_unwritable_cache_is_named(tmp_path, monkeypatch):
         resolve_assets("builtin")
 
 
-def test_the_cache_folder_follows_the_environment(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    monkeypatch.delenv("HILAM_CACHE", raising=False)
-    assert cache_folder() == Path("/somewhere/hilam")
-    monkeypatch.setenv("HILAM_CACHE", "/elsewhere")
-    assert cache_folder() == Path("/elsewhere")
+def test_another_body_is_another_pack(tmp_path):
+    package = Path(shutil.copytree(Path(resolve.__file__).parent, tmp_path / "assets"))
+    before = resolve.generator_hash(package)
+    assert before == resolve.generator_hash(Path(resolve.__file__).parent)
+    body = package / "bodies" / "butter.txt"
+    body.write_text(body.read_text().replace("extent", "extent ", 1))
+    assert resolve.generator_hash(package) != before
+
+
+def test_a_pack_with_another_picture_has_another_content_hash(tmp_path):
+    pack = resolve_assets("builtin")
+    copy = Assets("builtin", Path(shutil.copytree(pack.path, tmp_path / "copy")))
+    other = Assets("builtin", Path(shutil.copytree(pack.path, tmp_path / "other")))
+    texture = next((other.path / "textures").iterdir())
+    texture.write_bytes(texture.read_bytes()[::-1])
+    assert copy.content_hash == pack.content_hash != other.content_hash
 
 
 # the fewest tasks that hold every object, fixture and room
@@ -257,7 +269,7 @@ def test_the_data_files_are_what_the_import_tool_writes():
     body_rows = runpy.run_path(str(root / "tools" / "import_body.py"))["body_rows"]
     for name in body_names():
         written = "\n".join(body_rows(Path(OFFICIAL) / read_body(name).xml(name))) + "\n"
-        assert written == (root / "sim" / "assets" / "bodies" / f"{name}.txt").read_text(), name
+        assert written == (root / "sim" / "hilam_sim" / "assets" / "bodies" / f"{name}.txt").read_text(), name
 
 
 def _assert_same_bodies(ours: mujoco.MjModel, theirs: mujoco.MjModel) -> None:

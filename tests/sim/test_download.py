@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hilam_core.files import cache_folder
 from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
-from hilam_sim.assets.resolve import cache_folder
 
 WHOLE = ("stable_hope_objects", "stable_scanned_objects", "scenes", "textures", "turbosquid_objects")
 

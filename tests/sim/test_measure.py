@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hilam_sim import SimError, measure
-from hilam_sim.measure import Args, main, make_performer, read_results, revision
+from hilam_sim.measure import Config, main, make_performer, read_results, revision
 
 
 def _row(number, steps, revision, **other):
@@ -17,7 +17,7 @@ def test_the_table_counts_successes_and_names_what_went_wrong(tmp_path, capsys):
     out, now = tmp_path / "rows.jsonl", revision("stored")
     lines = [_row(0, 100, now), _row(1, 140, now), _row(2, None, now, error="no recipe for 'dance'")]
     out.write_text("".join(lines))
-    main(Args(tasks=("3",), episodes=3, out=out))
+    main(Config(tasks=("3",), episodes=3, out=out))
     printed = capsys.readouterr().out
     assert "| 3 pick up the bbq sauce and place it in the basket | 2/3 [21%, 94%] | 120 |" in printed
     assert "1 tasks: 0 at >= 95%, 0 at >= 85%, 1 at >= 60%" in printed
@@ -34,7 +34,7 @@ def test_other_revisions_and_torn_lines_do_not_count(tmp_path):
 def test_a_run_continues_a_torn_file(tmp_path, capsys):
     out, now = tmp_path / "rows.jsonl", revision("stored")
     out.write_text(_row(0, 100, now) + _row(1, 90, now)[:-9])
-    main(Args(tasks=("3",), episodes=2, out=out))
+    main(Config(tasks=("3",), episodes=2, out=out))
     assert len(read_results(out, now)) == 2
     assert "/2 [" in capsys.readouterr().out
 

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
+from hilam_core.errors import FileError
 from hilam_sim import LiberoEnv, SimError, recording
+from hilam_sim.assets import resolve_assets
 from hilam_sim.experts import PHASES
 from hilam_sim.recording import (
     Recording,
@@ -77,6 +79,8 @@ def test_the_file_has_the_official_layout_and_our_extras(seeing_env, episode, tm
         assert str(Path.home()) not in demo.attrs["model_file"]
         assert data.attrs["macros_image_convention"] == "opengl"
         assert json.loads(data.attrs["env_args"])["env_kwargs"]["camera_heights"] == 64
+        drawn = resolve_assets("builtin")
+        assert (data.attrs["assets"], data.attrs["assets_hash"]) == ("builtin", drawn.content_hash)
     assert recorded_task(path) == seeing_env.task
 
 
@@ -99,7 +103,7 @@ def test_a_failed_write_leaves_what_was_there(seeing_env, episode, tmp_path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(recording, "_write_arrays", disk_full)
-    with pytest.raises(SimError, match="No space left"):
+    with pytest.raises(FileError, match=r"cannot write '.*task_demo\.hdf5': No space left"):
         write_episode(path, seeing_env, episode)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -178,10 +182,10 @@ def test_a_full_disk_is_one_line_and_what_was_finished_stays_readable(seeing_env
         write_episode(tmp_path / "parts" / f"episode_{attempt}.hdf5", seeing_env, episode)
     parts = sorted((tmp_path / "parts").iterdir())
     size = int(share * parts[0].stat().st_size)
-    with _disk_with(size), pytest.raises(SimError, match=r"cannot write .*late\.hdf5: .*are kept") as error:
+    with _disk_with(size), pytest.raises(FileError, match=r"cannot write '.*late\.hdf5'") as error:
         write_episode(tmp_path / "parts" / "late.hdf5", seeing_env, episode)
     assert "\n" not in str(error.value)
-    with _disk_with(parts[0].stat().st_size + size), pytest.raises(SimError, match="task_demo"):
+    with _disk_with(parts[0].stat().st_size + size), pytest.raises(FileError, match="task_demo"):
         merge_episodes(tmp_path / "task_demo.hdf5", parts)
     assert sorted((tmp_path / "parts").iterdir()) == parts
     assert [path.name for path in tmp_path.iterdir()] == ["parts"]
@@ -194,7 +198,7 @@ def test_a_full_disk_is_one_line_and_what_was_finished_stays_readable(seeing_env
 
 def _collect(output, *arguments):
     command = [sys.executable, str(PROGRAM), "--tasks", "3", "--image-size", "32", "--assets", "builtin"]
-    return [*command, "--output", str(output), *arguments]
+    return [*command, "--out", str(output), *arguments]
 
 
 def test_collecting_survives_ctrl_c_and_continues(tmp_path):
@@ -207,7 +211,7 @@ def test_collecting_survives_ctrl_c_and_continues(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run again to continue" in errors
+    assert "the same command continues" in errors
     kept = list(recorded_attempts(path).values())
     assert kept == list(range(len(kept)))
     assert kept
@@ -237,7 +241,8 @@ def wandering(tmp_path_factory):
                 episode.actions.append(action)
                 episode.phases.append("reach")
                 observation, *_ = env.step(action)
-            collection = {"seed": 0, "image_size": 32, "assets": "builtin", "quality": "fast"}
+            drawn = {"image_size": 32, "assets": "builtin", "assets_hash": env.assets_hash, "quality": "fast"}
+            collection = {"seed": 0, **drawn}
             write_episode(folder / f"episode_{seed}.hdf5", env, episode, collection=collection)
     merge_episodes(path, folder.glob("episode_*.hdf5"))
     return path
@@ -253,7 +258,7 @@ def _images(path):
 
 
 def _rerender(source, output, *arguments):
-    command = [sys.executable, str(PROGRAM), "--rerender", str(source), "--output", str(output)]
+    command = [sys.executable, str(PROGRAM), "--rerender", str(source), "--out", str(output)]
     return subprocess.run(
         [*command, "--assets", "builtin", *arguments], capture_output=True, text=True, timeout=120
     )
@@ -294,7 +299,7 @@ def test_images_are_drawn_again_at_another_size_and_never_mixed(wandering, tmp_p
 def test_continuing_with_other_settings_is_refused(wandering):
     command = [sys.executable, str(PROGRAM), "--suite", "libero_goal", "--tasks", "turn on the stove"]
     done = subprocess.run(
-        [*command, "--output", str(wandering.parents[1]), "--image-size", "32", "--assets", "builtin"],
+        [*command, "--out", str(wandering.parents[1]), "--image-size", "32", "--assets", "builtin"],
         capture_output=True,
         text=True,
         timeout=60,
@@ -329,7 +334,7 @@ def test_a_task_that_fails_too_often_is_given_up_and_what_succeeded_is_kept(
     seeing_env, episode, tmp_path, capsys
 ):
     collect = runpy.run_path(str(PROGRAM))
-    args = collect["Args"](demos=30, output=tmp_path, min_success_rate=0.3)
+    args = collect["Config"](demos=30, out=tmp_path, min_success_rate=0.3)
     with tqdm(disable=True) as bar:
         pool = _FailingPool(episode, seeing_env)
         assert not collect["collect_task"](args, seeing_env.task, pool, bar)
@@ -344,7 +349,8 @@ def test_bad_arguments_end_in_one_line(tmp_path):
     for arguments in (
         ("--tasks", "99"),
         ("--scattered-fraction", "2"),
-        ("--compression", "rar"),
+        ("--seed", "-1"),
+        ("--demos", "0"),
         ("--suite", "libero_goal", "libero_10"),
     ):
         done = subprocess.run(_collect(tmp_path, *arguments), capture_output=True, text=True, timeout=60)
@@ -357,4 +363,4 @@ def test_an_output_that_cannot_be_made_is_named_in_one_line(tmp_path):
     (tmp_path / "taken").write_text("a file")
     result = subprocess.run(_collect(tmp_path / "taken"), capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert result.stderr.strip() == f"error: --output {tmp_path / 'taken'} cannot be made: File exists"
+    assert result.stderr.strip() == f"error: cannot write to the folder '{tmp_path / 'taken'}': File exists"

@@ -10,7 +10,7 @@ import pytest
 
 from hilam_sim import LiberoEnv, SimError, tasks
 from hilam_sim.backend import libero_root
-from hilam_sim.protocol import scattered_protocol, stored_protocol, wilson_interval
+from hilam_sim.protocol import scattered_protocol, stored_protocol
 from hilam_sim.tasks import SUITES, _load_states, choose_tasks, get_task, initial_states, list_tasks
 
 
@@ -99,14 +99,6 @@ def test_a_state_file_cannot_run_code(tmp_path):
     with pytest.raises(SimError, match="not allowed"):
         _load_states(path)
     assert not (tmp_path / "hacked").exists()
-
-
-def test_wilson_interval_known_values():
-    assert wilson_interval(90, 100) == pytest.approx((0.8256, 0.9448), abs=1e-4)
-    assert wilson_interval(0, 10)[0] == 0.0
-    assert wilson_interval(10, 10)[1] == 1.0
-    with pytest.raises(SimError):
-        wilson_interval(11, 10)
 
 
 def test_the_protocols_name_every_episode_once():

@@ -12,11 +12,11 @@ generated mesh with a generated texture, which software rendering draws several 
 The last two take and return the MJCF text of a whole scene and touch nothing that has to do with physics
 (robosuite: `env.set_xml_processor`). Official assets are looked for in `$LIBERO_ASSETS`, then where hf-libero
 keeps them: `libero/libero/assets` in its package folder and `~/.cache/libero/assets`. The built-in pack lives
-in `$HILAM_CACHE`, else `$XDG_CACHE_HOME/hilam`, else `~/.cache/hilam`, in a folder named after a hash of the
-code that made it, so that a new version never uses an old pack.
+in the cache folder (`hilam_core.files.cache_folder`), in a folder named after a hash of the code and the body
+files that made it, so that a new version never uses an old pack.
 """
 
 from hilam_sim.assets.light import lighten_rendering, lighten_robot
-from hilam_sim.assets.resolve import Assets, cache_folder, resolve_assets
+from hilam_sim.assets.resolve import Assets, resolve_assets
 
-__all__ = ["Assets", "cache_folder", "lighten_rendering", "lighten_robot", "resolve_assets"]
+__all__ = ["Assets", "lighten_rendering", "lighten_robot", "resolve_assets"]
