@@ -71,6 +71,26 @@ def load_whole_card(folder: Path | str, kind: str | None = None) -> dict[str, An
     return card
 
 
+def trained_assets(card: Mapping[str, Any]) -> str:
+    """The assets a policy saw in training, "builtin" or "official"; "auto" where its card does not say."""
+    data = card.get("data")
+    return str((data.get("assets") if isinstance(data, Mapping) else None) or "auto")
+
+
+def assets_warning(card: Mapping[str, Any], drawn: str) -> str | None:
+    """One line where a policy is shown pictures of other assets than it was trained on, else None.
+
+    drawn: "builtin" or "official", what the simulation draws.
+    """
+    trained = trained_assets(card)
+    if trained in ("auto", drawn):
+        return None
+    return (
+        f"warning: the policy was trained on pictures of the {trained} assets and is shown the {drawn} ones: "
+        "its success says little"
+    )
+
+
 def make_card(
     kind: str,
     config: Any,

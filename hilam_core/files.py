@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -67,6 +68,49 @@ def writable_folder(path: Path | str) -> Path:
             return path
     except OSError as error:
         raise FileError(f"cannot write to the folder '{path}': {error.strerror}") from None
+
+
+@contextmanager
+def sole_writer(path: Path | str) -> Iterator[None]:
+    """Keep every other process that asks out of `path` until the block ends.
+
+    The system holds the lock for this process and drops it when the process ends, in whatever way: a killed
+    one leaves nothing that must be cleared away.
+
+    Raises:
+        FileError: another process is writing `path`, or its folder cannot be made or written.
+    """
+    path = Path(path)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _take(lock)
+    except BlockingIOError:
+        raise FileError(f"another process is writing '{path}': wait for it, or write another file") from None
+    except OSError as error:
+        raise FileError(f"cannot write '{path}': {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _take(lock: Path) -> int:
+    """The open, locked file `lock`; BlockingIOError when another process has it."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The holder before removes its file: what was opened just before that is no longer `lock`.
+            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
 
 
 def file_hash(path: Path | str) -> str:

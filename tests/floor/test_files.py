@@ -1,11 +1,13 @@
 """Files appear whole or not at all, and what cannot be written is named."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from hilam_core.errors import FileError
-from hilam_core.files import cache_folder, replacing, writable_folder, write_json
+from hilam_core.files import cache_folder, replacing, sole_writer, writable_folder, write_json
 
 
 def test_a_file_is_replaced_only_when_the_block_ends_well(tmp_path):
@@ -54,3 +56,38 @@ def test_one_rule_says_where_caches_lie(monkeypatch, tmp_path):
     monkeypatch.delenv("HILAM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert str(cache_folder()) == "/somewhere/hilam"
+
+
+HOLD = """import sys, time
+from hilam_core.files import sole_writer
+with sole_writer(sys.argv[1]):
+    print(flush=True)
+    time.sleep(600)"""
+
+
+def test_a_second_writer_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()  # it holds the lock
+        with pytest.raises(FileError, match=r"another process is writing '.*a\.json'"), sole_writer(path):
+            pass
+        with sole_writer(path.with_name("b.json")):  # of one file alone
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with sole_writer(path):
+        write_json(path, 1)
+    assert os.listdir(path.parent) == ["a.json"]
+    with sole_writer(path):  # and again, after one that ended well
+        pass
+
+
+def test_a_lock_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(FileError, match=r"cannot write '.*file/a\.json'"),
+        sole_writer(tmp_path / "file" / "a.json"),
+    ):
+        pass

@@ -9,7 +9,6 @@ from hilam_ros.profile import (
     default_policy,
     load_profile,
     read_profile,
-    trained_assets,
 )
 from ros_workspace import PACKAGES
 
@@ -60,8 +59,3 @@ def test_default_policy_is_the_shipped_one_or_the_environments(monkeypatch):
     assert default_policy() == PACKAGES.parents[1] / "checkpoints" / "libero_object"
     monkeypatch.setenv("HILAM_POLICY", "/models/mine")
     assert str(default_policy()) == "/models/mine"
-
-
-def test_assets_are_those_of_the_training_data_where_the_card_says():
-    assert trained_assets({"data": {"assets": "builtin"}}) == "builtin"
-    assert trained_assets({"data": None}) == "auto"

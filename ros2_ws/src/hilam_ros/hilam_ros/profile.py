@@ -73,9 +73,3 @@ def check_cameras(card: dict[str, Any], policy: Path, profile: dict[str, Any], p
             f"policy '{policy}' reads cameras {cameras} at {size} px, "
             f"but profile '{profile_path.name}' offers {offered} at {offered_size} px"
         )
-
-
-def trained_assets(card: dict[str, Any]) -> str:
-    """The assets whose pictures the policy was trained on, "auto" where its card does not say."""
-    data = card.get("data")
-    return str((data.get("assets") if isinstance(data, dict) else None) or "auto")

@@ -10,13 +10,12 @@ from hilam_ros.profile import (
     check_cameras,
     default_policy,
     load_profile,
-    trained_assets,
 )
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from hilam_core.cards import load_whole_card
+from hilam_core.cards import assets_warning, load_whole_card, trained_assets
 from hilam_core.files import writable_folder
 from hilam_sim.assets import resolve_assets
 from hilam_sim.tasks import get_task, initial_states
@@ -61,7 +60,8 @@ def start(context: LaunchContext) -> list:
     }
     nodes = [make_node("libero_bridge", profile_path, bridge)]
     nodes += [make_node(name, profile_path, shared) for name in POLICY_NODES]
-    return [end_together(last="libero_bridge"), *nodes]
+    warning = assets_warning(card, assets)
+    return [end_together(last="libero_bridge"), *([LogInfo(msg=warning)] if warning else []), *nodes]
 
 
 def check_task(given: dict[str, str]):
