@@ -4,15 +4,14 @@
     python training/finetune_policy.py --out runs/flat                                  # flat BAKU
     python training/finetune_policy.py --blind --out runs/blind                         # no images
 
-pi^h is frozen; pi^l's head moves from latent to robot actions, and pi^l is trained with the skills that pi^h
-predicts, up to one planning period old, as it will see them on the robot. Ctrl-C saves; the same command
-continues.
+pi^h is frozen; pi^l gets new heads, for robot actions instead of latent ones and for waypoints, and is
+trained with the skills that pi^h predicts, up to one planning period old, as it will see them on the robot.
+Ctrl-C saves; the same command continues.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from hilam_core.cards import checkpoint_hash
@@ -46,7 +45,7 @@ class Config:
     published_size: bool = False
     """From scratch: BAKU's published network and aggregation instead of those for a CPU core."""
     waypoint: bool = True
-    """From scratch: also teach where the gripper next moves its fingers, in hindsight."""
+    """Also teach where the gripper next moves its fingers, in hindsight; not in blind training."""
     held_out_every: int = 20
     """Of each file, every so many-th episode is kept for measuring."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999))
@@ -60,7 +59,7 @@ class Config:
 
 
 def make_policy(config: Config) -> Policy:
-    """The pretrained policy with pi^h frozen and a fresh action head, or a fresh flat BAKU."""
+    """The pretrained policy with pi^h frozen and fresh heads, or a fresh flat BAKU."""
     torch.manual_seed(config.train.seed)
     if config.pretrained is None:
         base = BakuConfig(waypoint=config.waypoint and not config.blind)
@@ -68,7 +67,7 @@ def make_policy(config: Config) -> Policy:
         return Policy(shape.at_published_size() if config.published_size else shape)
     policy = load_policy(config.pretrained)
     policy.low.requires_grad_(True)
-    policy.low.set_head(ACTION_DIM)
+    policy.low.set_head(ACTION_DIM, config.waypoint)
     return policy
 
 
@@ -95,16 +94,15 @@ def main(config: Config) -> None:
     if config.pretrained is None:
         set_input_statistics(policy.low, frames)
     labels, test = label(policy, frames), label(policy, PolicyFrames(held_out, policy.spec))
-    test_rows = np.random.default_rng(0).integers(0, len(test.frames), (8, 64))
     data = describe_data(config.data, training)
     parents = {} if config.pretrained is None else {"pretrained": checkpoint_hash(config.pretrained)}
     result = train(
         config.train,
         policy,
-        lambda rng: labels.batch(rng.integers(0, len(frames), config.train.batch_size), rng),
+        lambda rng: labels.batch(rng.choice(labels.rows, config.train.batch_size), rng),
         action_loss,
         config.out,
-        held_out_metrics([test.batch(rows) for rows in test_rows], action_loss),
+        held_out_metrics(test, action_loss),
         {"policy": policy.config, "data": data["hash"], "parents": parents},
     )
     parents = {**policy.card.get("parents", {}), **parents}

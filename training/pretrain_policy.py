@@ -1,4 +1,4 @@
-"""Pretrain both policy levels on pseudo-labels; robot actions are not read.
+"""Pretrain both policy levels on pseudo-labels; neither robot actions nor robot states are read.
 
     python training/pretrain_policy.py --data data/libero_object --out runs/pretrain
 
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 
 from hilam_core.data import (
@@ -56,8 +55,6 @@ class Config:
     """BAKU's published network and aggregation instead of those for a CPU core."""
     low_language: bool = True
     """Show pi^l the instruction too (the paper shows it the skill alone)."""
-    waypoint: bool = True
-    """Also teach pi^l where the gripper next moves its fingers, in hindsight."""
     plan_period: int = 5
     """Control steps between plans at run time."""
     held_out_every: int = 20
@@ -68,7 +65,7 @@ class Config:
 
 def policy_config(config: Config, latent_dim: int, skill_dim: int) -> PolicyConfig:
     """The shape of the policy to pretrain."""
-    base = BakuConfig(waypoint=config.waypoint, output_dim=latent_dim)
+    base = BakuConfig(output_dim=latent_dim)
     if config.hierarchical:
         shape = PolicyConfig.hierarchical(
             skill_dim, latent_dim, base, config.low_language, plan_period=config.plan_period
@@ -83,10 +80,10 @@ def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
     torch.manual_seed(seed)
     policy = Policy(shape)
     set_input_statistics(policy.low, labels.frames)
-    set_target_statistics(policy.low, labels.z_low)
+    set_target_statistics(policy.low, labels.z_low[labels.rows])
     if policy.high is not None:
         set_input_statistics(policy.high, labels.frames)
-        set_target_statistics(policy.high, labels.z_high)
+        set_target_statistics(policy.high, labels.z_high[labels.rows])
         policy.low.skill_mean.copy_(policy.high.output_mean)
         policy.low.skill_std.copy_(policy.high.output_std)
     return policy
@@ -107,15 +104,14 @@ def main(config: Config) -> None:
 
     training, held_out = map(labels_of, split_held_out(episodes, config.held_out_every))
     policy = make_policy(shape, training, config.train.seed)
-    test_rows = np.random.default_rng(0).integers(0, len(held_out.frames), (8, 64))
     data = describe_data(config.data, episodes)
     result = train(
         config.train,
         policy,
-        lambda rng: training.batch(rng.integers(0, len(training.frames), config.train.batch_size), rng),
+        lambda rng: training.batch(rng.choice(training.rows, config.train.batch_size), rng),
         pretraining_loss,
         config.out,
-        held_out_metrics([held_out.batch(rows) for rows in test_rows], pretraining_loss),
+        held_out_metrics(held_out, pretraining_loss),
         {
             "policy": shape,
             "data": data["hash"],

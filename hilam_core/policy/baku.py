@@ -148,17 +148,18 @@ class Baku(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.boundary_head = nn.Linear(width, 1) if config.boundary else None
-        self.waypoint_head = _mlp(width, width, 3) if config.waypoint else None
         sizes = {"proprio": config.proprio_dim, "language": config.language_dim, "skill": config.skill_dim}
         for name, size in sizes.items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_std", torch.ones(size))
-        self.set_head(config.output_dim)
+        self.set_head(config.output_dim, config.waypoint)
 
-    def set_head(self, output_dim: int) -> None:
-        """A fresh output head: what fine-tuning does when pi^l moves from latent to robot actions."""
-        self.config = replace(self.config, output_dim=output_dim)
+    def set_head(self, output_dim: int, waypoint: bool = False) -> None:
+        """Fresh heads for outputs and, where wanted, for waypoints: what fine-tuning does when pi^l moves
+        from latent to robot actions."""
+        self.config = replace(self.config, output_dim=output_dim, waypoint=waypoint)
         width = self.config.width
+        self.waypoint_head = _mlp(width, width, 3) if waypoint else None
         self.head = _mlp(width, 2 * width, self.config.chunk * output_dim)
         self.register_buffer("output_mean", torch.zeros(output_dim))
         self.register_buffer("output_std", torch.ones(output_dim))

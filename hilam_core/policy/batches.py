@@ -46,12 +46,17 @@ class PolicyFrames:
 
     def waypoints(self) -> np.ndarray:
         """How far it is to where the gripper next starts to open or close, float32 [N, 3] m: hindsight, from
-        proprioception alone."""
+        the recorded robot state. For fine-tuning alone: video has none."""
         return np.concatenate([_next_gripper_event(e.ee_pos, e.gripper_qpos) for e in self.episodes])
 
-    def chunk_rows(self, rows: np.ndarray, length: int) -> np.ndarray:
-        """Frame numbers [B, L] of the chunks that start at `rows`; the last frame of an episode repeats."""
-        return np.minimum(rows[:, None] + np.arange(length), self.last[rows][:, None])
+    def chunks(
+        self, values: np.ndarray, rows: np.ndarray, length: int, last: np.ndarray
+    ) -> dict[str, Tensor]:
+        """`low_target` [B, L, A], the `values` [N, A] from `rows` on, and `low_mask` [B, L], which of them
+        are real: none after `last` [N], the last labelled frame of each frame's episode."""
+        wanted, last_BL = rows[:, None] + np.arange(length), last[rows][:, None]
+        target = values[np.minimum(wanted, last_BL)]
+        return {"low_target": torch.from_numpy(target), "low_mask": torch.from_numpy(wanted <= last_BL)}
 
     def images(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> dict[str, Tensor]:
         """uint8 [B, S, S, 3] per camera; with a generator, randomly shifted (edges repeat)."""
@@ -101,28 +106,31 @@ def _next_gripper_event(
 
 
 class Pseudolabels:
-    """Batches for both levels from the same frames."""
+    """Batches for both levels from the same frames: those that have a latent action of their own, which the
+    last k of an episode have not. Robot states and actions take no part."""
 
     def __init__(
         self, frames: PolicyFrames, latents: LatentStore, skills: SkillStore, stage: int, chunk: int
     ):
         keys = [episode.key for episode in frames.episodes]
         self.frames, self.chunk = frames, chunk
+        valid = np.array([int(latents[key]["valid"]) for key in keys])[frames.episode_of]
+        self.last = frames.first + valid - 1
+        self.rows = np.flatnonzero(np.arange(len(frames)) <= self.last)
         self.z_low = np.concatenate([latents[key]["z"] for key in keys])
         self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
         self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
-        self.waypoint = frames.waypoints()
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """Observations with `high_target`, `high_boundary`, `low_target`, `skill` and `waypoint`."""
+        """Observations with `high_target`, `high_boundary`, `low_target`, their masks, and `skill`."""
         skill = torch.from_numpy(self.z_high[rows])
         return {
             **self.frames.inputs(rows, rng),
             "skill": skill,
             "high_target": skill[:, None],
+            "high_mask": torch.ones(len(rows), 1, dtype=torch.bool),
             "high_boundary": torch.from_numpy(self.boundary[rows]),
-            "low_target": torch.from_numpy(self.z_low[self.frames.chunk_rows(rows, self.chunk)]),
-            "waypoint": torch.from_numpy(self.waypoint[rows]),
+            **self.frames.chunks(self.z_low, rows, self.chunk, self.last),
         }
 
 
@@ -132,14 +140,15 @@ class ActionLabels:
     def __init__(self, frames: PolicyFrames, chunk: int, plan_period: int, skills: np.ndarray | None):
         """skills: pi^h's for every frame (`predict_skills`), None for a flat policy."""
         self.frames, self.chunk, self.plan_period, self.skills = frames, chunk, plan_period, skills
+        self.rows = np.arange(len(frames))
         self.actions = np.concatenate([episode.actions for episode in frames.episodes])
         self.waypoint = frames.waypoints()
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """Observations with `low_target`, `waypoint`, and `skill` planned up to one period ago."""
+        """Observations with `low_target`, its mask, `waypoint`, and `skill` planned up to one period ago."""
         batch = {
             **self.frames.inputs(rows, rng),
-            "low_target": torch.from_numpy(self.actions[self.frames.chunk_rows(rows, self.chunk)]),
+            **self.frames.chunks(self.actions, rows, self.chunk, self.frames.last),
             "waypoint": torch.from_numpy(self.waypoint[rows]),
             "skill": None,
         }

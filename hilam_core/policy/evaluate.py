@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from hilam_core.policy.batches import Batch, to_device
+from hilam_core.policy.batches import ActionLabels, Batch, Pseudolabels, to_device
 
 
 def held_out_metrics(
-    batches: Sequence[Batch], loss_fn: Callable[[Any, Batch], tuple[Tensor, Mapping[str, Tensor | float]]]
+    labels: Pseudolabels | ActionLabels,
+    loss_fn: Callable[[Any, Batch], tuple[Tensor, Mapping[str, Tensor | float]]],
 ) -> Callable[[Any], dict[str, float]]:
-    """Averages the loss terms over fixed held-out batches."""
+    """Averages the loss terms over at most 512 held-out frames, always the same ones."""
+    rows = np.random.default_rng(0).permutation(labels.rows)[:512]
+    batches = [labels.batch(some) for some in np.array_split(rows, -(-len(rows) // 64))]
 
     def evaluate(model: Any) -> dict[str, float]:
         device = next(model.parameters()).device
@@ -22,6 +25,6 @@ def held_out_metrics(
         for batch in batches:
             loss, scalars = loss_fn(model, to_device(batch, device))
             terms.append({"loss": loss, **scalars})
-        return {name: float(np.mean([float(t[name]) for t in terms])) for name in terms[0]} if terms else {}
+        return {name: float(np.mean([float(t[name]) for t in terms])) for name in terms[0]}
 
     return evaluate

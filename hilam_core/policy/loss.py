@@ -23,10 +23,11 @@ def level_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """L1 of the chunk in normalised units, plus the auxiliary heads where there are any.
 
-    Reads `<prefix>target` [B, L, A] and, where configured, `<prefix>boundary` [B] and `waypoint` [B, 3].
+    Reads `<prefix>target` [B, L, A], `<prefix>mask` bool [B, L] (false past an episode's end: does not count)
+    and, where configured, `<prefix>boundary` [B] and `waypoint` [B, 3].
     """
     target = (batch[f"{prefix}target"] - level.output_mean) / level.output_std
-    terms = {f"{prefix}l1": F.l1_loss(output.chunk, target)}
+    terms = {f"{prefix}l1": F.l1_loss(output.chunk, target, reduction="none")[batch[f"{prefix}mask"]].mean()}
     loss = terms[f"{prefix}l1"]
     if output.boundary_logit is not None:
         boundary = F.binary_cross_entropy_with_logits(output.boundary_logit, batch[f"{prefix}boundary"])

@@ -1,8 +1,10 @@
 """The policies learn, and each program of the chain refuses what does not fit."""
 
 import json
+import shutil
 
 import finetune_policy
+import h5py
 import numpy as np
 import pretrain_policy
 import pytest
@@ -12,10 +14,12 @@ from hilam_core.data import LatentStore, SkillStore, content_hash, read_demonstr
 from hilam_core.errors import DataError
 from hilam_core.policy import BakuConfig, EncoderConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.baku import Baku
-from hilam_core.policy.batches import PolicyFrames, shift_into
+from hilam_core.policy.batches import ActionLabels, PolicyFrames, Pseudolabels, shift_into
 from hilam_core.policy.loss import level_loss, run_level
 from hilam_core.training import TrainConfig
 
+GAP = 4
+SHORT = TrainConfig(steps=3, batch_size=4, warmup_steps=1, ema_decay=0.5, device="cpu")
 SMALL = EncoderConfig(channels=(16, 16), keypoints=8, film_dim=16)
 
 
@@ -27,7 +31,7 @@ def write_stores(demonstrations, folder, data_hash=None):
         action, count = episode.actions, len(episode)
         segment = np.cumsum(np.any(np.diff(action, axis=0, prepend=action[:1]) != 0, axis=1))
         boundary = np.diff(segment, prepend=-1) > 0
-        latents[episode.key] = {"z": action[:, :5] + 0.5, "valid": np.int64(count)}
+        latents[episode.key] = {"z": action[:, :5] + 0.5, "valid": np.int64(count - GAP)}
         skills[episode.key] = {
             **{f"b{s}": boundary for s in (1, 2)},
             **{f"p{s}": boundary.astype(np.float32) for s in (1, 2)},
@@ -39,12 +43,27 @@ def write_stores(demonstrations, folder, data_hash=None):
     SkillStore(skills, attrs).write(folder / "skills.h5")
 
 
+def pretrain(demonstrations, stores, out):
+    pretrain_policy.main(
+        pretrain_policy.Config(
+            data=[demonstrations],
+            latents=stores / "latents.h5",
+            skills=stores / "skills.h5",
+            out=out,
+            train=SHORT,
+        )
+    )
+    return load_policy(out)
+
+
 def one_batch(frames, level, rng):
     rows = rng.integers(0, len(frames), 16)
     actions = np.concatenate([episode.actions for episode in frames.episodes])[:, : level.config.output_dim]
+    chunks = frames.chunks(actions, rows, level.config.chunk, frames.last)
     return {
         **frames.inputs(rows),
-        "target": torch.from_numpy(actions[frames.chunk_rows(rows, level.config.chunk)]),
+        "target": chunks["low_target"],
+        "mask": chunks["low_mask"],
         "boundary": torch.from_numpy((rows % 2).astype(np.float32)),
         "waypoint": torch.zeros(len(rows), 3),
     }
@@ -78,23 +97,13 @@ def test_each_level_overfits_one_batch(config, demonstrations):
 
 def test_the_chain_from_pseudo_labels_to_actions_leaves_the_high_level_alone(demonstrations, tmp_path):
     write_stores(demonstrations, tmp_path)
-    short = TrainConfig(steps=3, batch_size=4, warmup_steps=1, ema_decay=0.5, device="cpu")
+    before = pretrain(demonstrations, tmp_path, tmp_path / "pretrained")
     pretrained, finetuned = tmp_path / "pretrained", tmp_path / "finetuned"
-    pretrain_policy.main(
-        pretrain_policy.Config(
-            data=[demonstrations],
-            latents=tmp_path / "latents.h5",
-            skills=tmp_path / "skills.h5",
-            out=pretrained,
-            train=short,
-        )
-    )
-    before = load_policy(pretrained)
     assert before.low.config.output_dim == 5 and before.skill_dim == 4
     assert before.card["parents"] == {"lam": "abc", "skills": "abc"}
 
     finetune_policy.main(
-        finetune_policy.Config(data=[demonstrations], pretrained=pretrained, out=finetuned, train=short)
+        finetune_policy.Config(data=[demonstrations], pretrained=pretrained, out=finetuned, train=SHORT)
     )
     after = load_policy(finetuned)
     assert after.low.config.output_dim == 7
@@ -108,6 +117,69 @@ def test_the_chain_from_pseudo_labels_to_actions_leaves_the_high_level_alone(dem
     ):
         assert torch.equal(old, new), name
     assert not torch.equal(before.low.positions, after.low.positions)
+
+
+def with_other_states(demonstrations, folder):
+    """The same demonstrations with random poses and gripper openings."""
+    rng = np.random.default_rng(0)
+    shutil.copytree(demonstrations, folder, ignore=shutil.ignore_patterns(".*"))
+    for path in folder.iterdir():
+        with h5py.File(path, "r+") as file:
+            for demo in file["data"].values():
+                for name in ("robot_states", "obs/ee_pos", "obs/ee_ori", "obs/gripper_states"):
+                    demo[name][:] = rng.normal(size=demo[name].shape)
+    return folder
+
+
+def test_pretraining_does_not_see_the_robots_state(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path)
+    policy = pretrain(demonstrations, tmp_path, tmp_path / "recorded")
+    others = pretrain(with_other_states(demonstrations, tmp_path / "data"), tmp_path, tmp_path / "random")
+    for (name, a), b in zip(policy.state_dict().items(), others.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for level in (policy.low.config, policy.high.config):
+        assert not level.waypoint and level.proprio_dim == 0
+    assert not any("waypoint" in name or "proprio" in name for name in policy.card["metrics"])
+    assert not hasattr(pretrain_policy.Config(), "waypoint")
+
+
+@pytest.mark.parametrize("waypoint", [True, False])
+def test_fine_tuning_adds_the_heads_that_pretraining_lacks(demonstrations, tmp_path, waypoint):
+    write_stores(demonstrations, tmp_path)
+    pretrain(demonstrations, tmp_path, tmp_path / "pretrained")
+    finetune_policy.main(
+        finetune_policy.Config(
+            data=[demonstrations],
+            pretrained=tmp_path / "pretrained",
+            out=tmp_path / "finetuned",
+            waypoint=waypoint,
+            train=SHORT,
+        )
+    )
+    policy = load_policy(tmp_path / "finetuned")
+    assert policy.low.config.waypoint == waypoint and policy.low.config.output_dim == 7
+    assert ("low_waypoint_m" in policy.card["metrics"]) == waypoint
+
+
+def test_targets_past_the_last_label_do_not_count(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path)
+    latents, skills = LatentStore.read(tmp_path / "latents.h5"), SkillStore.read(tmp_path / "skills.h5")
+    frames = PolicyFrames(read_demonstrations(demonstrations), Policy(PolicyConfig.tiny(image_size=32)).spec)
+    labels = Pseudolabels(frames, latents, skills, stage=2, chunk=10)
+    actions = ActionLabels(frames, 10, 5, None)
+    last = len(frames.episodes[0]) - 1
+    assert labels.rows.max() == len(frames) - 1 - GAP and last not in labels.rows
+    assert labels.batch(np.array([0, last - GAP - 2]))["low_mask"].sum(1).tolist() == [10, 3]
+    assert actions.batch(np.array([0, last]))["low_mask"].sum(1).tolist() == [10, 1]
+
+    level = Baku(BakuConfig(encoder=SMALL, language_dim=384)).eval()
+    batch = actions.batch(np.array([3, last - 4]))
+    wrong = batch["low_target"] + torch.where(batch["low_mask"], 0.0, 100.0)[..., None]
+    right, padded = (
+        level_loss(level, run_level(level, batch), {**batch, "low_target": target}, "low_")[0]
+        for target in (batch["low_target"], wrong)
+    )
+    assert right == padded
 
 
 def test_pseudo_labels_of_other_demonstrations_are_refused(demonstrations, tmp_path):
