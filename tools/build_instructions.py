@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hilam_core.files import replacing
-from hilam_core.policy.language import TABLE, encode, normalise
+from hilam_core.policy.language import TABLE, embed_texts, normalise
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_90", "libero_10")
 
@@ -46,7 +46,7 @@ def main() -> None:
             draft,
             text=np.array(list(texts)),
             row=np.array(list(texts.values()), np.int16),
-            embedding=encode(list(rows)).astype(np.float16),
+            embedding=embed_texts(list(rows)).astype(np.float16),
         )
     print(f"{len(rows)} instructions, {len(texts)} spellings -> {TABLE}")
 

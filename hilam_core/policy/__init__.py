@@ -1,8 +1,15 @@
-"""Policies: BAKU, flat or as the two levels of HiLAM, with their image and language encoders."""
+"""Policies: BAKU, flat or as the two levels of HiLAM, with their image encoders and language model."""
 
 from hilam_core.policy.baku import Baku, BakuConfig
 from hilam_core.policy.language import LanguageError, embed_instruction
-from hilam_core.policy.model import Policy, PolicyConfig, load_policy, random_policy, save_policy
+from hilam_core.policy.model import (
+    Policy,
+    PolicyConfig,
+    load_policy,
+    random_policy,
+    read_policy_config,
+    save_policy,
+)
 from hilam_core.policy.vision import EncoderConfig
 
 __all__ = [
@@ -15,5 +22,6 @@ __all__ = [
     "embed_instruction",
     "load_policy",
     "random_policy",
+    "read_policy_config",
     "save_policy",
 ]

