@@ -135,7 +135,7 @@ def _as_scalar(base: str, value: Any) -> Any:
 def prefixes() -> list[Path]:
     """Share folders to look in: every AMENT_PREFIX_PATH entry, then this runtime's own."""
     folders = [Path(p) / "share" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    return [*folders, SHARE]
+    return list(dict.fromkeys([*folders, SHARE]))
 
 
 def find_file(name: str) -> Path | None:

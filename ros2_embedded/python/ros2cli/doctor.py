@@ -138,10 +138,29 @@ def _check_graph() -> Iterator[Finding]:
         for name, count in Counter(names).items():
             if count > 1:
                 yield Finding(f"{count} nodes have the name {name}")
+        for name in _foreign(node):
+            text = f"{name} is on another RMW: topics work, but its services, parameters and actions do not"
+            yield Finding(text, fatal=False)
         for topic, types in node.get_topic_names_and_types():
             if len(types) > 1:
                 yield Finding(f"topic {topic} has several types: {', '.join(types)}")
             yield from _incompatible(node, topic)
+
+
+def _foreign(node: Any) -> list[str]:
+    """Nodes whose services we cannot call."""
+    from embedded_dds.dds import user_data_values
+
+    graph, readers = node.context.graph, node.context.participant.endpoints(writers=False)
+    owners, services = graph.owners(), [end for end in readers if end.topic.startswith("rq/")]
+    foreign = [end for end in services if "serviceid" not in user_data_values(end.qos.user_data)]
+    return sorted(
+        {
+            f"{owners[end.gid].namespace.rstrip('/')}/{owners[end.gid].name}"
+            for end in foreign
+            if end.gid in owners
+        }
+    )
 
 
 def _incompatible(node: Any, topic: str) -> Iterator[Finding]:

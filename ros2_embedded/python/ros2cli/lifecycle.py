@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ros2cli.main import CommandError, add_verb
-from ros2cli.session import absolute, call, hidden, session, settle, wait_for
+from ros2cli.session import absolute, call, for_each, hidden, session, settle, wait_for
 
 _GET_STATE = "lifecycle_msgs/srv/GetState"
 
@@ -33,16 +33,14 @@ def nodes(args: argparse.Namespace) -> None:
     print(len(shown) if args.count_nodes else "\n".join(shown))
 
 
-def get(args: argparse.Namespace) -> None:
+def get(args: argparse.Namespace) -> int:
     """Print the state of a node or of all nodes."""
     with session() as node:
         if args.node:
-            state = _call(node, _require(node, args.node), "GetState").current_state
-            print(f"{state.label} [{state.id}]")
-            return
-        for name in settle(node, lambda: _lifecycle_nodes(node)):
-            state = _call(node, name, "GetState").current_state
-            print(f"{name}: {state.label} [{state.id}]")
+            print(_state(node, _require(node, args.node)))
+            return 0
+        names = settle(node, lambda: _lifecycle_nodes(node))
+        return for_each(names, lambda name: print(f"{name}: {_state(node, name)}"))
 
 
 def list_(args: argparse.Namespace) -> None:
@@ -79,6 +77,11 @@ def _require(node: Any, name: str) -> str:
         choices = ", ".join(_lifecycle_nodes(node)) or "none"
         raise CommandError(f"no node '{full}' with a life cycle, choices: {choices}")
     return full
+
+
+def _state(node: Any, name: str) -> str:
+    state = _call(node, name, "GetState").current_state
+    return f"{state.label} [{state.id}]"
 
 
 def _transitions(node: Any, name: str, everything: bool = False) -> list[Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from ros2cli.main import CommandError, add_verb
-from ros2cli.session import call, node_names, require_node, session, settle
+from ros2cli.session import call, for_each, node_names, require_node, session, settle
 
 # rcl_interfaces/msg/ParameterType: how `get` calls it, and the field of ParameterValue that holds it
 _KINDS = {
@@ -39,16 +38,10 @@ def list_(args: argparse.Namespace) -> int:
     """List the parameters of a node or of all nodes."""
     with session() as node:
         if args.node:
-            print("\n".join(f"  {parameter}" for parameter in _names(node, args.node)))
+            print(_listed(node, args.node))
             return 0
-        code = 0
-        for name in settle(node, lambda: node_names(node), names=True):
-            try:
-                print("\n".join([f"{name}:", *(f"  {parameter}" for parameter in _names(node, name))]))
-            except CommandError as error:  # of one node, which does not keep the others from view
-                print(error, file=sys.stderr)
-                code = 1
-    return code
+        names = settle(node, lambda: node_names(node), names=True)
+        return for_each(names, lambda name: print(f"{name}:\n{_listed(node, name)}"))
 
 
 def get(args: argparse.Namespace) -> None:
@@ -108,6 +101,10 @@ def dump(args: argparse.Namespace) -> None:
         branch[last] = _plain(value) if value.type in _KINDS else None
     full = args.node if args.node.startswith("/") else f"/{args.node}"
     print(yaml.safe_dump({full: {"ros__parameters": tree}}, default_flow_style=False), end="")
+
+
+def _listed(node: Any, name: str) -> str:
+    return "\n".join(f"  {parameter}" for parameter in _names(node, name))
 
 
 def _names(node: Any, name: str) -> list[str]:

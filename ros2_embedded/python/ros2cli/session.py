@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,6 +162,18 @@ def split_name(full: str) -> tuple[str, str]:
     """(name, namespace) of a fully qualified node name."""
     namespace, _, short = full.rpartition("/")
     return short, namespace or "/"
+
+
+def for_each(names: list[str], show: Callable[[str], None]) -> int:
+    """Shows each; one that fails (one line) does not keep the others from view. Returns the exit code."""
+    code = 0
+    for name in names:
+        try:
+            show(name)
+        except CommandError as error:
+            print(error, file=sys.stderr)
+            code = 1
+    return code
 
 
 def call(node: Any, service_type: Any, name: str, request: Any, answer_s: float = float("inf")) -> Any:
