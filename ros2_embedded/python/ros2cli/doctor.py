@@ -151,16 +151,11 @@ def _foreign(node: Any) -> list[str]:
     """Nodes whose services we cannot call."""
     from embedded_dds.dds import user_data_values
 
-    graph, readers = node.context.graph, node.context.participant.endpoints(writers=False)
-    owners, services = graph.owners(), [end for end in readers if end.topic.startswith("rq/")]
-    foreign = [end for end in services if "serviceid" not in user_data_values(end.qos.user_data)]
-    return sorted(
-        {
-            f"{owners[end.gid].namespace.rstrip('/')}/{owners[end.gid].name}"
-            for end in foreign
-            if end.gid in owners
-        }
-    )
+    owners = node.context.graph.owners()
+    servers = [e for e in node.context.participant.endpoints(writers=False) if e.topic.startswith("rq/")]
+    foreign = [end.gid for end in servers if "serviceid" not in user_data_values(end.qos.user_data)]
+    keys = {owners[gid] for gid in foreign if gid in owners}
+    return sorted(f"{key.namespace.rstrip('/')}/{key.name}" for key in keys)
 
 
 def _incompatible(node: Any, topic: str) -> Iterator[Finding]:
