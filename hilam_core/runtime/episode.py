@@ -17,15 +17,13 @@ from hilam_core.files import replacing, writable_folder, write_json
 from hilam_core.runtime.timing import TimeAccount, summarize_ms
 from hilam_core.video import write_video
 
-READY = "ready"
-
 
 class EpisodeError(HilamError):
     """An episode that cannot begin or go on. The message is one line."""
 
 
 class Episode:
-    """Begins when everyone is ready, watches over every step, and writes the record at the end.
+    """Begins when everyone is prepared, watches over every step, and writes the record at the end.
 
     It knows no topics and no arm: a node tells it what happened, and asks what is due.
     """
@@ -45,6 +43,7 @@ class Episode:
         self.success = False
         self.peers = tuple(peers)  # the nodes to wait for
         self._heard = dict.fromkeys(peers, "not heard of")  # what each said last
+        self._prepared: set[str] = set()  # those that said that the first observation may come
         self._created_s = now_s
         self._began_s: float | None = None
         self._ended_s: float | None = None
@@ -65,14 +64,15 @@ class Episode:
         """Steps taken; the observation after so many is the last one published."""
         return len(self.recorder.actions)
 
-    def hear(self, node: str, message: str) -> None:
-        """Take in what a node says about its health."""
+    def hear(self, node: str, message: str, prepared: bool) -> None:
+        """Take in what a node says about its health; prepared: the first observation may come."""
         if node in self._heard:
             self._heard[node] = message
+            self._prepared = self._prepared | {node} if prepared else self._prepared - {node}
 
-    def unready(self) -> list[str]:
-        """The nodes that are not ready, each with what it said last."""
-        return [f"{node}: {message}" for node, message in self._heard.items() if message != READY]
+    def unprepared(self) -> list[str]:
+        """The nodes that are not prepared, each with what it said last."""
+        return [f"{node}: {message}" for node, message in self._heard.items() if node not in self._prepared]
 
     def begin(self, now_s: float) -> None:
         """The first observation is about to be published."""
@@ -104,7 +104,7 @@ class Episode:
             EpisodeError: the start is overdue.
         """
         if not self.began and now_s - self._created_s > self.start_timeout_s:
-            reasons = "; ".join([*self.unready(), *lacking])
+            reasons = "; ".join([*self.unprepared(), *lacking])
             raise EpisodeError(f"not ready after {self.start_timeout_s:g} s: {reasons}")
 
     def check_step(self, now_s: float, missing: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hilam_core.runtime.stamps import stamp_problem
 from hilam_core.runtime.units import CommandScale
 
 
@@ -42,29 +43,34 @@ class LockstepMailbox:
 
 
 class RealtimeMailbox:
-    """The newest finite command, applied until it is older than `max_age_s`; then the arm holds still.
+    """The newest sound command, applied until it is older than `max_age_s`; then the arm holds still.
 
-    Holding: zero motion, the gripper as last commanded (open at first).
+    Holding: zero motion, the gripper as last commanded (open at first). A command that is not finite, has no
+    stamp or comes from the future is refused, and the arm holds until a sound one comes: whatever sent it is
+    not to be trusted.
     """
 
     def __init__(self, scale: CommandScale, max_age_s: float):
-        self.scale, self.max_age_ns = scale, round(max_age_s * 1e9)
-        self.refused = 0  # commands that were not finite
+        self.scale, self.max_age_s = scale, max_age_s
+        self.refused = 0  # commands that were not sound
         self.held = 0  # steps without a valid command
+        self.problem = ""  # why the last command was refused; empty: it was sound
         self._stamp_ns: int | None = None
         self._twist = np.zeros(6)
         self._gripper_m = scale.gripper_open_m
 
-    def add_twist(self, stamp_ns: int, twist: np.ndarray) -> None:
-        """Take in a twist float64[6] (m/s, rad/s) unless it is older than the last one; refuse NaN."""
+    def add_twist(self, stamp_ns: int, twist: np.ndarray, now_ns: int) -> None:
+        """Take in a twist float64[6] (m/s, rad/s) unless it is older than the last one."""
+        self._notice_clock(now_ns)
         if not np.isfinite(twist).all():
-            self.refused += 1
-            self._stamp_ns = None  # whatever sent this is not to be trusted: hold until a sound command comes
+            self._refuse("is not finite")
+        elif problem := stamp_problem(stamp_ns, now_ns):
+            self._refuse(problem)
         elif self._stamp_ns is None or stamp_ns >= self._stamp_ns:
-            self._stamp_ns, self._twist = stamp_ns, twist
+            self._stamp_ns, self._twist, self.problem = stamp_ns, twist, ""
 
     def add_gripper(self, gripper_m: float) -> None:
-        """Take in a finger position in metres; refuse NaN."""
+        """Take in a finger position in metres; one that is not finite is refused."""
         if np.isfinite(gripper_m):
             self._gripper_m = gripper_m
         else:
@@ -72,7 +78,24 @@ class RealtimeMailbox:
 
     def action(self, now_ns: int) -> np.ndarray:
         """The action float32[7] to apply now."""
-        if self._stamp_ns is not None and now_ns - self._stamp_ns <= self.max_age_ns:
+        if not self.holding(now_ns):
             return self.scale.to_action(self._twist, self._gripper_m)
         self.held += 1
         return self.scale.to_action(np.zeros(6), self._gripper_m)
+
+    def holding(self, now_ns: int) -> str:
+        """Why the arm holds still now; empty: it follows a command."""
+        self._notice_clock(now_ns)
+        if self._stamp_ns is None:
+            return self.problem or "no motion command came"
+        problem = stamp_problem(self._stamp_ns, now_ns, self.max_age_s)
+        return f"the last motion command {problem}" if problem else ""
+
+    def _refuse(self, problem: str) -> None:
+        self.refused += 1
+        self._stamp_ns, self.problem = None, f"a twist command {problem}"
+
+    def _notice_clock(self, now_ns: int) -> None:
+        """Forget a command that a clock set back has moved into the future: new ones must count at once."""
+        if self._stamp_ns is not None and stamp_problem(self._stamp_ns, now_ns):
+            self._stamp_ns = None

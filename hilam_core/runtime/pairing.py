@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from hilam_core.errors import ConfigError
+from hilam_core.runtime.stamps import FUTURE_NS
 
 POLICIES = ("exact", "asof")
 MAX_PENDING = 8  # references waiting for the other streams
@@ -23,7 +24,8 @@ class Pairing:
     `exact`: all stamps equal. `asof`: of each other stream, the sample nearest to the reference within
     `tolerance_s`; a stream that has none `wait_s` after the reference arrived is held, that is, its newest
     sample is used again if it is no older than `hold_s`. A reference that a newer complete set overtakes is
-    dropped, so sets come out in the order of their stamps.
+    dropped, so sets come out in the order of their stamps. A clock that is set back, here or at a sensor,
+    starts everything anew: what came before cannot belong to what comes after.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Pairing:
         self.wait_ns, self.hold_ns = seconds_to_ns(wait_s), seconds_to_ns(hold_s)
         self.dropped = 0  # reference samples that never became a set
         self.held = 0  # sets with at least one held sample
+        self._now_ns = -FUTURE_NS
         self.reset()
 
     def reset(self, after_ns: int = -1) -> None:
@@ -52,6 +55,10 @@ class Pairing:
     def add(self, stream: str, stamp_ns: int, now_ns: int, sample: Any) -> tuple[int, dict[str, Any]] | None:
         """Take in one sample; returns the newest complete (stamp, samples by stream), or None."""
         samples = self._samples[stream]
+        if now_ns < self._now_ns - FUTURE_NS or (samples and stamp_ns < samples[-1][0] - HISTORY_NS):
+            self.reset()
+            samples = self._samples[stream]
+        self._now_ns = now_ns
         samples.append((stamp_ns, sample))
         while samples[0][0] < stamp_ns - HISTORY_NS:
             samples.popleft()
@@ -71,6 +78,22 @@ class Pairing:
             if samples is not None:
                 return self._emit(index, stamp_ns, samples)
         return None
+
+    def lacking(self) -> str:
+        """Why the newest reference sample has no set yet; empty: it has one, or there is none."""
+        if not self._pending:
+            return ""
+        stamp_ns, _ = self._pending[-1]
+        for stream, samples in self._samples.items():
+            best_ns = min((abs(stamp - stamp_ns) for stamp, _ in samples), default=None)
+            if best_ns is None:
+                return f"no {stream} came"
+            if best_ns > self.tolerance_ns:
+                return (
+                    f"the nearest {stream} is {best_ns * 1e-6:.0f} ms from {self.streams[0]}, "
+                    f"the tolerance is {self.tolerance_ns * 1e-6:.0f} ms"
+                )
+        return ""
 
     def _emit(self, index: int, stamp_ns: int, samples: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         for _ in range(index + 1):

@@ -29,7 +29,9 @@ class StageStats:
         self._times_s: deque[float] = deque(maxlen=window)
 
     def add(self, latency_s: float, now_s: float) -> None:
-        """One output: how long it took, and when it was made."""
+        """One output: how long it took, and when it was made; a clock set back starts the count anew."""
+        if self._times_s and now_s < self._times_s[-1]:
+            self._times_s.clear()
         self.count += 1
         self._latencies_s.append(latency_s)
         self._times_s.append(now_s)
@@ -43,7 +45,7 @@ class StageStats:
         return {
             "count": self.count,
             "rate_hz": round((len(self._times_s) - 1) / span_s, 2) if span_s > 0 else 0.0,
-            "age_s": round(now_s - self._times_s[-1], 4),
+            "age_s": round(max(0.0, now_s - self._times_s[-1]), 4),
             **{f"{name}_ms": latency[name] for name in ("p50", "p99", "max")},
         }
 

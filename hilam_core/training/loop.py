@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hilam_core.cards import config_dict
+from hilam_core.device import choose_device
 from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import replacing, writable_folder
 from hilam_core.training.precision import Precision, choose_precision
@@ -317,15 +318,7 @@ def _to_device(batch: Any, device: torch.device) -> Any:
 
 def _start_process(device: str) -> tuple[int, torch.device]:
     """(rank, device); joins the process group when torchrun started us."""
-    has_cuda = torch.cuda.is_available()
-    if device == "auto":
-        device = "cuda" if has_cuda else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ConfigError(f"unknown device {device!r}; choices: auto, cpu, cuda, cuda:N") from None
-    if chosen.type == "cuda" and not has_cuda:
-        raise ConfigError(f"device {device!r}: this machine or torch build has no CUDA; use cpu")
+    chosen = choose_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if chosen.type == "cuda":
             chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

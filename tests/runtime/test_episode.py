@@ -66,25 +66,25 @@ def test_summary_names_outcome_rate_and_latencies(tmp_path):
     assert any(line.split()[0] == "act" and "3.00" in line for line in lines)
 
 
-def test_an_episode_begins_when_every_peer_is_ready_and_names_those_that_are_not(tmp_path):
+def test_an_episode_begins_when_every_peer_is_prepared_and_names_those_that_are_not(tmp_path):
     episode = start(tmp_path, PEERS)
-    assert episode.unready() == ["ingest: not heard of", "planner: not heard of"]
-    episode.hear("ingest", "ready")
-    episode.hear("planner", "waiting for a task")
-    episode.hear("stranger", "broken")
-    assert episode.unready() == ["planner: waiting for a task"]
+    assert episode.unprepared() == ["ingest: not heard of", "planner: not heard of"]
+    episode.hear("ingest", "no camera came yet", prepared=True)
+    episode.hear("planner", "waiting for a task", prepared=False)
+    episode.hear("stranger", "broken", prepared=False)
+    assert episode.unprepared() == ["planner: waiting for a task"]
     episode.check_start(now_s=159.0, lacking=[])
     with pytest.raises(
         EpisodeError, match="not ready after 60 s: planner: waiting for a task; arm: no power"
     ):
         episode.check_start(now_s=161.0, lacking=["arm: no power"])
-    episode.hear("planner", "ready")
-    assert episode.unready() == []
+    episode.hear("planner", "ready", prepared=True)
+    assert episode.unprepared() == []
 
 
 def test_an_overdue_command_ends_the_episode_with_what_is_missing(tmp_path):
     episode = start(tmp_path, PEERS)
-    episode.hear("planner", "skill is not finite")
+    episode.hear("planner", "skill is not finite", prepared=False)
     episode.check_step(now_s=1000.0, missing=["twist"])  # nothing was asked for yet
     episode.begin(now_s=110.0)
     episode.observed(images(0), now_s=112.0)

@@ -85,3 +85,28 @@ def test_gate_keeps_a_jittery_stream_of_its_own_rate_and_thins_a_faster_one():
     assert passed == [5000, 5050, 100, 150, 200]
     fast = RateGate(20.0)
     assert [stamp for stamp in (0, 38, 45, 52, 90) if fast.passes(stamp * MS)] == [0, 38, 90]
+
+
+def test_a_clock_set_back_starts_pairing_anew_at_once():
+    exact = Pairing(["agentview", "joints"])
+    late, early = 3_600_000, 1_000  # ms: the clocks of the sensors, and of this node
+    sets = feed(exact, ("joints", late, late), ("agentview", late, late))
+    sets += feed(exact, ("agentview", late + 50, late + 50))  # waits for its joints, which never come
+    sets += feed(exact, ("joints", early, early), ("agentview", early, early))
+    assert [stamp for stamp, _ in sets] == [late, early]
+    only_the_sensors = Pairing(["agentview", "joints"])
+    sets = feed(only_the_sensors, ("joints", late, late), ("agentview", late, late))
+    sets += feed(only_the_sensors, ("joints", early, late + 50), ("agentview", early, late + 51))
+    sets += feed(only_the_sensors, ("joints", early + 50, late + 100), ("agentview", early + 50, late + 101))
+    assert sets[-1][0] == early + 50
+
+
+def test_what_does_not_pair_says_why():
+    pairing = Pairing(STREAMS, "asof", tolerance_s=0.01)
+    assert pairing.lacking() == ""
+    feed(pairing, ("joints", 100, 100), ("agentview", 100, 100))
+    assert pairing.lacking() == "no eye_in_hand came"
+    feed(pairing, ("eye_in_hand", 65, 101))
+    assert pairing.lacking() == "the nearest eye_in_hand is 35 ms from agentview, the tolerance is 10 ms"
+    feed(pairing, ("eye_in_hand", 95, 102))
+    assert pairing.lacking() == ""

@@ -11,37 +11,31 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray
 
 from hilam_core.runtime.control import ActionExecutor, Skill
-from hilam_core.runtime.limits import SpeedLimits
+from hilam_core.runtime.health import SILENT_S
 from hilam_core.runtime.schedule import PlanSchedule
-from hilam_core.runtime.units import NonFiniteError, PoseTarget
+from hilam_core.runtime.stamps import Watchdog, stamp_problem
+from hilam_core.runtime.units import PoseTarget
 from hilam_ros.messages import stamp_to_ns
-from hilam_ros.node import NodeError, command_scale, run_node
+from hilam_ros.node import NodeError, command_scale, run_node, speed_limits
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 COMMAND_MODES = ("twist", "pose")
-ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
+ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone
 
 
 class ActionExecutorNode(PolicyNode):
     """Publishes twist (or target pose) and gripper commands, and `cycle_timing`.
 
     In lockstep a step waits for the skill of its plan period. In real time it takes the newest, and where
-    observation or skill are too old or anything is not finite, it commands zero motion.
+    observation or skill are too old, of another clock or not finite, it commands zero motion.
     """
 
     def __init__(self) -> None:
         super().__init__("action_executor")
         self.low_level = ActionExecutor(self.policy)
         self.schedule = PlanSchedule(self.policy.plan_period)
-        self.scale = command_scale(self)
-        default = SpeedLimits()
-        self.limits = SpeedLimits(
-            self.parameter("max_linear_m_s", default.max_linear_m_s, "limit of the commanded linear speed"),
-            self.parameter(
-                "max_angular_rad_s", default.max_angular_rad_s, "limit of the commanded angular speed"
-            ),
-        )
+        self.scale, self.limits = command_scale(self), speed_limits(self)
         self.pose_target = PoseTarget(self.scale.control_hz)
         self.max_observation_age_s = self.parameter(
             "max_observation_age_s", 0.2, "older observations are not acted on"
@@ -52,22 +46,23 @@ class ActionExecutorNode(PolicyNode):
         self.max_skill_age_steps = 0 if self.lockstep else round(max_skill_age_s * self.scale.control_hz)
         self.pending: Observation | None = None
         self.waited = False
+        self.unanswered_s = 0.0  # since when observations have waited for their skill
         self.skill: LatentSkill | None = None
         self.gripper_m = self.scale.gripper_open_m
-        self.last_command_s = 0.0
+        self.silence = Watchdog(PERIODS_TO_HOLD / self.scale.control_hz)
+        self.commanded = False  # since the start of the node
 
         self.make_publishers()
         self.follow_task()
         qos = self.newest_or_all()
-        inputs = [
-            self.create_subscription(Observation, "observation", self.on_observation, qos),
-            self.create_subscription(LatentSkill, "skill", self.on_skill, qos),
-        ]
-        self.watch(inputs, [self.motion, self.gripper])
+        self.listen(Observation, "observation", self.on_observation, qos)
+        self.listen(LatentSkill, "skill", self.on_skill, qos, steady=False)
+        self.start_reporting([self.motion, self.gripper])
         if not self.lockstep:
             self.create_timer(1 / self.scale.control_hz, self.hold_if_silent)
 
     def make_publishers(self) -> None:
+        """The topics of the chosen command mode, which must be this node's alone."""
         mode = self.parameter(
             "command_mode", "twist", "twist, or pose for impedance controllers that take goals"
         )
@@ -80,34 +75,35 @@ class ActionExecutorNode(PolicyNode):
             raise NodeError(f"command_mode '{mode}' is not one of {', '.join(COMMAND_MODES)}")
         self.poses = mode == "pose"
         self.base_frame = self.parameter("base_frame", "world", "frame of the commands")
-        self.motion = self.create_publisher(
-            *(PoseStamped, pose_topic) if self.poses else (TwistStamped, twist_topic), 10
-        )
+        motion = (PoseStamped, pose_topic) if self.poses else (TwistStamped, twist_topic)
+        self.claim(motion[1], gripper_topic, "cycle_timing")
+        self.motion = self.create_publisher(*motion, 10)
         self.gripper = self.create_publisher(Float64MultiArray, gripper_topic, 10)
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
 
     def on_task(self) -> None:
+        """Learn the instruction, and warm up the network; where the task is over, hold."""
         self.pending = self.skill = None
         self.pose_target.reset()
+        self.silence.reset()
         if self.task is None:
-            if not self.lockstep and self.last_command_s:
-                self.hold()  # a velocity controller would carry on with the last command
+            self.hold()  # a velocity controller would carry on with the last command
             return
         self.low_level.reset(self.task.instruction)
-        self.warm_up()
-        self.low_level.reset(self.task.instruction)
-
-    def warm_up(self) -> None:
         no_skill = Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0)
         self.low_level.act(self.blank_observation(), no_skill, step=0)
+        self.low_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
+        """Act on it, now or when its skill comes."""
         if self.is_current(msg):
+            self.unanswered_s = self.unanswered_s if self.pending else self.seconds()
             self.pending, self.waited = msg, False
             self.try_act()
             self.waited = self.pending is not None
 
     def on_skill(self, msg: LatentSkill) -> None:
+        """Follow it from now on, and act on the observation that waits for it."""
         if self.skill is None or msg.episode != self.skill.episode or msg.seq >= self.skill.seq:
             self.skill = msg
         self.try_act()
@@ -120,26 +116,23 @@ class ActionExecutorNode(PolicyNode):
         if not self.schedule.serves(skill.seq, obs.seq, self.max_skill_age_steps):
             return
         self.pending = None
-        if (
-            not self.lockstep
-            and self.seconds() - stamp_to_ns(obs.header.stamp) * 1e-9 > self.max_observation_age_s
-        ):
+        stamp_ns = stamp_to_ns(obs.header.stamp)
+        problem = stamp_problem(stamp_ns, self.now_ns(), self.max_observation_age_s)
+        if problem and not self.lockstep:
             self.count("stale_observations")
+            self.problem = f"observation {obs.seq} {problem}"
             return
-        self.act(obs, skill)
+        with self.refusing(f"observation {obs.seq}"):
+            self.act(obs, skill)
 
     def act(self, obs: Observation, skill: LatentSkill) -> None:
+        """Publish the command for an observation, and where the time went."""
         start_s = time.perf_counter()
         vector = np.asarray(skill.vector, np.float32)
-        try:
-            action = self.low_level.act(
-                policy_observation(obs), Skill(vector, skill.id, skill.boundary_probability), obs.seq
-            )
-            acted_s = time.perf_counter()
-            self.command(obs, action)
-        except NonFiniteError as error:
-            self.refuse(f"observation {obs.seq}: {error}")
-            return
+        planned = Skill(vector, skill.id, skill.boundary_probability)
+        action = self.low_level.act(policy_observation(obs), planned, obs.seq)
+        acted_s = time.perf_counter()
+        self.command(obs, action)
         self.problem = ""
         end_s = time.perf_counter()
         self.stats.add(end_s - start_s, self.seconds())
@@ -153,13 +146,15 @@ class ActionExecutorNode(PolicyNode):
     def command(self, obs: Observation, action: np.ndarray) -> None:
         """Publish what the action means for this arm: gripper first, the motion completes the pair."""
         twist, self.gripper_m = self.limits.apply(self.scale.to_twist(action)), self.scale.to_gripper(action)
+        stamp = obs.header.stamp
+        motion = self.pose_message(obs, twist) if self.poses else self.twist_message(stamp, twist)
         self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
-        self.motion.publish(
-            self.pose_message(obs, twist) if self.poses else self.twist_message(obs.header.stamp, twist)
-        )
-        self.last_command_s = self.seconds()
+        self.motion.publish(motion)
+        self.commanded = True
+        self.silence.feed(self.seconds())
 
     def twist_message(self, stamp: object, twist: np.ndarray) -> TwistStamped:
+        """The twist float64[6] (m/s, rad/s) as a message."""
         msg = TwistStamped()
         msg.header.stamp, msg.header.frame_id = stamp, self.base_frame
         msg.twist.linear.x, msg.twist.linear.y, msg.twist.linear.z = map(float, twist[:3])
@@ -167,6 +162,7 @@ class ActionExecutorNode(PolicyNode):
         return msg
 
     def pose_message(self, obs: Observation, twist: np.ndarray) -> PoseStamped:
+        """The goal pose: where the arm was at the observation, and one control period of the twist."""
         at, turned = obs.ee_pose.position, obs.ee_pose.orientation
         position, quat = self.pose_target.target(
             np.array([at.x, at.y, at.z]), np.array([turned.x, turned.y, turned.z, turned.w]), twist
@@ -178,32 +174,31 @@ class ActionExecutorNode(PolicyNode):
         goal.x, goal.y, goal.z, goal.w = map(float, quat)
         return msg
 
-    def refuse(self, reason: str) -> None:
-        """Something not finite: the end in lockstep, a hold in real time."""
-        if self.lockstep:
-            raise NodeError(reason)
-        self.count("refused")
-        self.problem = reason
-        self.get_logger().error(reason, throttle_duration_sec=1.0)
-        self.hold()
-
-    def end(self) -> None:
-        """Whatever ends this node: the arm does not carry on with the last command."""
-        if self.last_command_s:
-            self.hold()
-            self.motion.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
+    def explain(self) -> str:
+        """Observations flow, but the arm is told nothing."""
+        if self.pending is None or self.seconds() - self.unanswered_s < SILENT_S:
+            return ""
+        newest = "none came" if self.skill is None else f"the newest is of observation {self.skill.seq}"
+        return f"no skill for observation {self.pending.seq}: {newest}"
 
     def hold_if_silent(self) -> None:
         """Tell the arm to hold still when commands have stopped coming."""
-        silent = self.seconds() - self.last_command_s > PERIODS_TO_HOLD / self.scale.control_hz
-        if self.task is not None and self.stats.count and silent:
+        if self.task is not None and self.silence.expired(self.seconds()):
             self.hold()
 
     def hold(self) -> None:
         """Zero motion, the gripper as it is. A pose goal needs no telling: it stays."""
+        if self.lockstep or not self.commanded:
+            return
         self.count("holds")
         if not self.poses:
             self.motion.publish(self.twist_message(self.get_clock().now().to_msg(), np.zeros(6)))
+
+    def end(self) -> None:
+        """Whatever ends this node: the arm does not carry on with the last command."""
+        if self.task is not None:
+            self.hold()
+            self.motion.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
 
 
 def main() -> None:

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from hilam_msgs.msg import Observation
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 
-from hilam_core.observation import ObservationSpec, RawObservation, preprocess
+from hilam_core.observation import ObservationError, ObservationSpec, RawObservation, preprocess
+from hilam_core.runtime.health import InputHealth
+from hilam_core.runtime.joints import JointMerge
 from hilam_core.runtime.pairing import Pairing, RateGate
-from hilam_ros.messages import image_array, image_message, stamp_to_ns
-from hilam_ros.node import NodeError, StackNode, camera_topics, run_node
+from hilam_core.runtime.stamps import stamp_problem
+from hilam_ros.messages import image_array, image_message, image_type, stamp_to_ns
+from hilam_ros.node import StackNode, camera_topics, run_node
 
 
 class CameraIngest(StackNode):
@@ -37,31 +40,36 @@ class CameraIngest(StackNode):
                 "pose_offset_m", [0.0, 0.0, 0.0], "the arm's base in the frame the policy was trained in"
             )
         )
-        self.gate = RateGate(
-            self.parameter("control_hz", 20.0, "observations a second that the policy was trained at")
+        self.control_hz = self.parameter(
+            "control_hz", 20.0, "observations a second that the policy was trained at"
         )
+        self.gate = RateGate(self.control_hz)
         self.pairing = self.make_pairing()
+        self.joints = JointMerge(self.fingers)
+        self.output = InputHealth("observation")
         self.seq = 0
 
+        self.claim("observation")
         self.publisher = self.create_publisher(Observation, "observation", self.newest_or_all())
         self.follow_task()
-        subscribe = partial(self.create_subscription, qos_profile=self.sensor_qos())
-        inputs = [
-            subscribe(Image, topic, partial(self.on_sample, camera)) for camera, topic in topics.items()
-        ]
+        for camera, topic in topics.items():
+            self.listen_to_arm(image_type(topic), topic, camera)
         joints_topic = self.parameter("joint_states_topic", "joint_states", "sensor_msgs/JointState")
-        inputs.append(subscribe(JointState, joints_topic, partial(self.on_sample, "joint_states")))
+        self.listen_to_arm(JointState, joints_topic, "joint_states")
         pose_topic = self.parameter(
             "ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector"
         )
-        inputs.append(subscribe(PoseStamped, pose_topic, partial(self.on_sample, "ee_pose")))
-        self.watch(inputs, [self.publisher])
+        self.listen_to_arm(PoseStamped, pose_topic, "ee_pose")
+        self.start_reporting([self.publisher])
         if not self.lockstep:
-            self.create_timer(
-                0.005, lambda: self.publish_set(self.pairing.poll(self.get_clock().now().nanoseconds))
-            )
+            self.create_timer(0.005, lambda: self.publish_set(self.pairing.poll(self.now_ns())))
+
+    def listen_to_arm(self, kind: type, topic: str, stream: str) -> None:
+        """Feed a topic of the arm into the pairing, as one of its streams."""
+        self.listen(kind, topic, partial(self.on_sample, stream), self.sensor_qos(), stream)
 
     def make_pairing(self) -> Pairing:
+        """The rule of which samples make an observation, from parameters."""
         chosen = self.parameter("pairing", "asof", "exact or asof, see docs/deployment.md")
         tolerance_s = self.parameter(
             "pairing_tolerance_s", 0.01, "asof: largest difference of stamps in a set"
@@ -76,29 +84,41 @@ class CameraIngest(StackNode):
         return Pairing(streams, "exact" if self.lockstep else chosen, tolerance_s, wait_s, hold_s)
 
     def on_task(self) -> None:
+        """Number observations from 0 again, and forget what was stamped before the episode."""
         self.seq = 0
+        self.output = InputHealth("observation")
+        self.joints.reset()
         if self.task is not None:
-            self.pairing.reset(after_ns=stamp_to_ns(self.task.header.stamp) - 1)
+            self.pairing.reset(after_ns=self.task.stamp_ns - 1)
 
     def on_sample(self, stream: str, msg: Any) -> None:
-        if self.task is not None:
-            now_ns = self.get_clock().now().nanoseconds
-            self.publish_set(self.pairing.add(stream, stamp_to_ns(msg.header.stamp), now_ns, msg))
+        """Take in one image, joint state or pose, and publish what it completes."""
+        if self.task is None:
+            return
+        stamp_ns, now_ns = stamp_to_ns(msg.header.stamp), self.now_ns()
+        problem = stamp_problem(stamp_ns, now_ns)
+        with self.refusing(stream):
+            if problem and not self.lockstep:
+                raise ObservationError(problem)
+            sample = msg
+            if stream == "joint_states":
+                sample = self.joints.add(msg.name, msg.position, stamp_ns)
+            if sample is not None:
+                self.publish_set(self.pairing.add(stream, stamp_ns, now_ns, sample))
 
     def publish_set(self, matched: tuple[int, dict[str, Any]] | None) -> None:
         """Preprocess and publish one matched set; one that does not make an observation is refused."""
         if matched is None or self.task is None or not (self.lockstep or self.gate.passes(matched[0])):
             return
+        with self.refusing(f"observation {self.seq}"):
+            self.publish_observation(self.task.episode, matched[1])
+
+    def publish_observation(self, episode: int, samples: dict[str, Any]) -> None:
+        """Publish what the policy reads of one sample of each stream."""
         start_s = time.perf_counter()
-        samples = matched[1]
-        try:
-            raw = self.raw_observation(samples)
-            obs = preprocess(raw, self.spec)
-        except ValueError as error:
-            self.refuse(str(error))
-            return
+        obs = preprocess(self.raw_observation(samples), self.spec)
         self.problem = ""
-        msg = Observation(episode=self.task.episode, seq=self.seq, cameras=list(self.cameras))
+        msg = Observation(episode=episode, seq=self.seq, cameras=list(self.cameras))
         msg.header.stamp = samples[self.cameras[0]].header.stamp
         msg.header.frame_id = samples["ee_pose"].header.frame_id
         msg.images = [image_message(obs.images[c], samples[c].header) for c in self.cameras]
@@ -107,31 +127,27 @@ class CameraIngest(StackNode):
         msg.ingest_s = time.perf_counter() - start_s
         self.publisher.publish(msg)
         self.seq += 1
+        self.output.arrived(self.now_ns())
         self.stats.add(msg.ingest_s, self.seconds())
         self.counters |= {"dropped": self.pairing.dropped, "held": self.pairing.held}
 
-    def refuse(self, reason: str) -> None:
-        """An observation that must not reach the policy: the end in lockstep, a gap in real time."""
-        if self.lockstep:
-            raise NodeError(f"observation {self.seq}: {reason}")
-        self.count("refused")
-        self.problem = reason
-        self.get_logger().warn(f"observation refused: {reason}", throttle_duration_sec=1.0)
+    def explain(self) -> str:
+        """Why no observation comes out, or fewer than the policy was trained with."""
+        if problem := self.output.problem(self.now_ns()):
+            reason = self.joints.missing() or self.pairing.lacking()
+            return f"{problem}: {reason}" if reason else problem
+        return "" if self.lockstep else self.output.slow(self.control_hz)
 
     def raw_observation(self, samples: dict[str, Any]) -> RawObservation:
+        """What the arm reports of one instant, in the policy's terms."""
         pose = samples["ee_pose"].pose
-        joints = samples["joint_states"]
-        position = dict(zip(joints.name, joints.position, strict=False))
-        missing = [name for name in self.fingers if name not in position]
-        if missing:
-            raise ValueError(f"joint states lack '{missing[0]}'; they have {', '.join(joints.name)}")
         return RawObservation(
             images={camera: image_array(samples[camera]) for camera in self.cameras},
             ee_pos=np.array([pose.position.x, pose.position.y, pose.position.z]) + self.pose_offset_m,
             ee_quat=np.array(
                 [pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w]
             ),
-            gripper_qpos=np.array([position[finger] for finger in self.fingers]) * self.finger_signs,
+            gripper_qpos=samples["joint_states"] * self.finger_signs,
         )
 
 

@@ -54,9 +54,10 @@ class LiberoBridge(StackNode):
         self.running = False
         self.late_ticks = 0
         self.last_tick_s = 0.0
-        self.watch([self.twist, self.gripper], [*self.camera_publishers, self.joints, self.pose])
+        self.start_reporting([*self.camera_publishers, self.joints, self.pose])
 
     def make_env(self) -> None:
+        """The simulation at the chosen initial state."""
         suite = self.parameter("suite", "libero_object", "LIBERO suite")
         task = self.parameter("task", "0", "index or name of the task")
         self.init_state = self.parameter("init_state", 0, "index of the stored initial state")
@@ -79,23 +80,26 @@ class LiberoBridge(StackNode):
             raise NodeError(f"LIBERO has no camera '{unknown[0]}': choose from {', '.join(CAMERAS)}")
 
     def make_topics(self) -> None:
+        """The topics of an arm, which must be this node's alone."""
         reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        joints_topic = self.parameter("joint_states_topic", "joint_states", "sensor_msgs/JointState")
+        pose_topic = self.parameter("ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped")
+        self.claim(*self.camera_topics.values(), joints_topic, pose_topic, "task")
         self.camera_publishers = [
             self.create_publisher(Image, topic, reliable) for topic in self.camera_topics.values()
         ]
-        joints_topic = self.parameter("joint_states_topic", "joint_states", "sensor_msgs/JointState")
         self.joints = self.create_publisher(JointState, joints_topic, reliable)
-        pose_topic = self.parameter("ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped")
         self.pose = self.create_publisher(PoseStamped, pose_topic, reliable)
 
-        twist_topic = self.parameter("twist_topic", "delta_twist_cmds", "geometry_msgs/TwistStamped")
-        self.twist = self.create_subscription(TwistStamped, twist_topic, self.on_twist, reliable)
+        self.twist_topic = self.parameter("twist_topic", "delta_twist_cmds", "geometry_msgs/TwistStamped")
+        self.listen(TwistStamped, self.twist_topic, self.on_twist, reliable, steady=False)
         gripper_topic = self.parameter(
             "gripper_topic", "gripper_controller/commands", "std_msgs/Float64MultiArray"
         )
-        self.gripper = self.create_subscription(Float64MultiArray, gripper_topic, self.on_gripper, reliable)
+        self.listen(Float64MultiArray, gripper_topic, self.on_gripper, reliable, steady=False)
 
     def make_owner(self) -> TaskOwner:
+        """The owner of this arm's episode, from parameters."""
         wait = self.parameter(
             "wait_for_policy", True, "begin only when the policy's nodes say they are ready"
         )
@@ -128,9 +132,10 @@ class LiberoBridge(StackNode):
 
     def check_alone(self) -> None:
         """Refuse a second arm, or a second policy, on these topics: they would mix."""
-        for topic in (self.pose.topic_name, self.twist.topic_name):
+        for topic in (self.pose.topic_name, self.twist_topic):
             if self.count_publishers(topic) > 1:
-                raise NodeError(f"another node publishes {topic} too: stop it, or set another ROS_DOMAIN_ID")
+                name = self.resolve_topic_name(topic)
+                raise NodeError(f"two nodes publish {name}: stop one, or set another ROS_DOMAIN_ID")
 
     def start(self) -> None:
         """Publish the first observation; in real time the clock of the steps begins."""
@@ -176,22 +181,31 @@ class LiberoBridge(StackNode):
             header = Header(stamp=stamp, frame_id=f"{camera}_optical_frame")
             publisher.publish(image_message(self.obs[camera], header))
 
+    def explain(self) -> str:
+        """Why the arm holds during the episode; empty: it does not, or the clock decides nothing."""
+        if self.lockstep or not self.running:
+            return ""
+        return self.realtime_mailbox.holding(self.now_ns())
+
     def on_twist(self, msg: TwistStamped) -> None:
+        """Take in a motion command, and step where it completes the pair."""
         linear, angular = msg.twist.linear, msg.twist.angular
         twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
         stamp_ns = stamp_to_ns(msg.header.stamp)
         self.owner.commanded(stamp_ns)
         self.lockstep_mailbox.add_twist(stamp_ns, twist)
-        self.realtime_mailbox.add_twist(stamp_ns, twist)
+        self.realtime_mailbox.add_twist(stamp_ns, twist, self.now_ns())
         self.step_when_answered()
 
     def on_gripper(self, msg: Float64MultiArray) -> None:
+        """Take in a gripper command, and step where it completes the pair."""
         gripper_m = float(msg.data[0]) if len(msg.data) else float("nan")
         self.lockstep_mailbox.add_gripper(gripper_m)
         self.realtime_mailbox.add_gripper(gripper_m)
         self.step_when_answered()
 
     def step_when_answered(self) -> None:
+        """Lockstep: one step once both commands for the last observation are there."""
         if not (self.lockstep and self.running):
             return
         try:
@@ -210,9 +224,10 @@ class LiberoBridge(StackNode):
         now_s = time.perf_counter()
         self.late_ticks += now_s - self.last_tick_s > 1.5 / self.scale.control_hz
         self.last_tick_s = now_s
-        self.step(self.realtime_mailbox.action(self.get_clock().now().nanoseconds))
+        self.step(self.realtime_mailbox.action(self.now_ns()))
 
     def step(self, action: np.ndarray) -> None:
+        """Apply an action float32[7], and publish what the arm sees then, or the end."""
         start_s = time.perf_counter()
         self.obs, _, terminated, truncated, info = self.env.step(action)
         now_s = time.perf_counter()
@@ -225,6 +240,7 @@ class LiberoBridge(StackNode):
             self.publish_observation()
 
     def destroy_node(self) -> None:
+        """Close the simulation with the node."""
         self.env.close()
         super().destroy_node()
 

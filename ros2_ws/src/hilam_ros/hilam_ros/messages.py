@@ -6,9 +6,9 @@ from array import array
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-CHANNELS = {"rgb8": slice(None), "bgr8": slice(None, None, -1)}
+from hilam_core.runtime.images import decode_compressed, decode_raw
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -16,15 +16,21 @@ def stamp_to_ns(stamp: Any) -> int:
     return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
-def image_array(msg: Image) -> np.ndarray:
-    """sensor_msgs/Image -> RGB uint8[H, W, 3]."""
-    if msg.encoding not in CHANNELS:
-        raise ValueError(
-            f"image encoding '{msg.encoding}' of {msg.header.frame_id} is not one of {', '.join(CHANNELS)}"
-        )
-    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.step)
-    pixels = rows[:, : msg.width * 3].reshape(msg.height, msg.width, 3)
-    return pixels[..., CHANNELS[msg.encoding]]
+def type_name(kind: type) -> str:
+    """A message class -> its name in the graph, "sensor_msgs/msg/Image"."""
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+
+
+def image_type(topic: str) -> type:
+    """The message class on a camera topic: image_transport names compressed ones `.../compressed`."""
+    return CompressedImage if topic.endswith("/compressed") else Image
+
+
+def image_array(msg: Image | CompressedImage) -> np.ndarray:
+    """An image message -> RGB uint8[H, W, 3]; ObservationError where it cannot be read."""
+    if isinstance(msg, CompressedImage):
+        return decode_compressed(msg.data)
+    return decode_raw(msg.encoding, msg.height, msg.width, msg.step, msg.data)
 
 
 def image_message(image: np.ndarray, header: Any) -> Image:

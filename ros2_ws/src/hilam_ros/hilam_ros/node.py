@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from hilam_msgs.msg import Task
+from hilam_msgs.msg import Task as TaskMessage
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -22,14 +26,20 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 
 from hilam_core.errors import HilamError
-from hilam_core.runtime.episode import READY
+from hilam_core.runtime.health import ERROR, OK, WARN, InputHealth, judge
+from hilam_core.runtime.limits import SpeedLimits
+from hilam_core.runtime.tasks import Task, TaskFollower
 from hilam_core.runtime.timing import StageStats
 from hilam_core.runtime.units import CommandScale
+from hilam_ros.messages import stamp_to_ns, type_name
 from hilam_ros.profile import MODES
 
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
 )
+LEVELS = {OK: DiagnosticStatus.OK, WARN: DiagnosticStatus.WARN, ERROR: DiagnosticStatus.ERROR}
+DISCOVERY_S = 1.5  # until the topics of running nodes are known (Fast DDS: 1.1 s); nodes load meanwhile
+LEASE_S = 12.0  # the topics of a killed process stay known for DDS's lease of 10 s
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -37,30 +47,47 @@ class NodeError(HilamError):
     """The node cannot go on; the message is one line for the user."""
 
 
+@dataclass
+class Input:
+    """A topic that this node reads."""
+
+    subscription: Subscription
+    type: str  # as in the graph: "sensor_msgs/msg/Image"
+    health: InputHealth
+    steady: bool  # flows all the time during a task
+
+
 class StackNode(Node):
     """A node of the stack: knows its mode and its task, reports its health.
 
-    Its status on /diagnostics says "ready" once its topics are matched on both sides and it has a task.
+    Its status on /diagnostics is `prepared` once its topics are matched on both sides and it has a task, and
+    says "ready" once data flows too. What arrives and cannot be used never ends a node in real time: it is
+    refused, and the arm holds.
     """
 
     def __init__(self, name: str):
         super().__init__(name)
+        self.created_s = time.monotonic()
         self.mode = self.parameter(
             "mode", "realtime", "lockstep: answer every observation; realtime: the newest"
         )
         if self.mode not in MODES:
             raise NodeError(f"mode '{self.mode}' is not one of {', '.join(MODES)}")
         self.lockstep = self.mode == "lockstep"
-        self.task: Task | None = None
-        self._follows_task = False
         self.stats = StageStats()
         self.counters: dict[str, int] = {}
         self.problem = ""  # what is wrong now; empty: nothing
         self.done = Future()  # set when this node's work is over
-        self._inputs: list[Subscription] = []
+        self._tasks: TaskFollower | None = None
+        self._inputs: list[Input] = []
         self._outputs: list[Publisher] = []
         self._ticks = 0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    @property
+    def task(self) -> Task | None:
+        """The task at hand."""
+        return self._tasks.current if self._tasks else None
 
     def parameter(self, name: str, default: Any, description: str) -> Any:
         """Declare a parameter and return its value."""
@@ -75,59 +102,149 @@ class StackNode(Node):
         reliability = ReliabilityPolicy.RELIABLE if self.lockstep else ReliabilityPolicy.BEST_EFFORT
         return QoSProfile(depth=10, reliability=reliability)
 
+    def claim(self, *topics: str) -> None:
+        """Be the only publisher of these topics: before publishing, look whether another node does.
+
+        Raises:
+            NodeError: one does, and is still there after the time in which a killed one disappears.
+        """
+        time.sleep(max(0.0, self.created_s + DISCOVERY_S - time.monotonic()))
+        deadline_s = time.monotonic() + LEASE_S
+        for topic in topics:
+            while self.count_publishers(topic):
+                if time.monotonic() > deadline_s:
+                    name = self.resolve_topic_name(topic)
+                    raise NodeError(
+                        f"another node publishes {name}: stop that launch, or set another ROS_DOMAIN_ID"
+                    )
+                time.sleep(0.1)
+
+    def listen(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        name: str = "",
+        steady: bool = True,
+    ) -> None:
+        """Subscribe to a topic this node cannot work without; its health is reported under `name`.
+
+        steady: during a task it flows all the time, and a gap of half a second is a fault.
+        """
+        health = InputHealth(name or topic)
+
+        def on_message(msg: Any) -> None:
+            # In lockstep the clock decides nothing, so stamps are not compared with it.
+            stamped = hasattr(msg, "header") and not self.lockstep
+            health.arrived(self.now_ns(), stamp_to_ns(msg.header.stamp) if stamped else None)
+            callback(msg)
+
+        subscription = self.create_subscription(kind, topic, on_message, qos)
+        self._inputs.append(Input(subscription, type_name(kind), health, steady))
+
     def follow_task(self) -> None:
         """Keep `self.task` at the active task; `on_task` is called at each change."""
-        self._follows_task = True
-        self._inputs.append(self.create_subscription(Task, "task", self._on_task, LATCHED))
+        self._tasks = TaskFollower()
+        self.listen(TaskMessage, "task", self._on_task, LATCHED, steady=False)
 
     def on_task(self) -> None:
-        """An episode began (`self.task` is set) or ended (None)."""
+        """An episode began (`self.task` is set) or ended (None). A HilamError refuses the task."""
+
+    def hold(self) -> None:
+        """Make the arm hold still, in the node that commands it."""
 
     def end(self) -> None:
         """The last thing this node does, on every way out; it can still publish."""
 
-    def watch(self, inputs: Sequence[Subscription] = (), outputs: Sequence[Publisher] = ()) -> None:
-        """Declare the topics this node cannot work without, and start reporting."""
-        self._inputs.extend(inputs)
+    def start_reporting(self, outputs: Sequence[Publisher] = ()) -> None:
+        """Report from now on; `outputs` must have a subscriber before this node can work."""
         self._outputs.extend(outputs)
-        self.create_timer(0.2, self._tick)
+        # On the steady clock: it must also report that nothing publishes /clock.
+        self.create_timer(0.2, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def waiting_for(self) -> list[str]:
         """What this node still lacks before it can work."""
-        inputs = [topic.topic_name for topic in self._inputs]
-        lacking = [f"a publisher of {name}" for name in inputs if not self.count_publishers(name)]
+        lacking = ["/clock (use_sim_time is set)"] if self.now_ns() == 0 else []
+        lacking += [self._lacking(i) for i in self._inputs]
         lacking += [
             f"a subscriber of {o.topic_name}" for o in self._outputs if not o.get_subscription_count()
         ]
-        return lacking + (["a task"] if self._follows_task and self.task is None else [])
+        return list(filter(None, lacking)) + (["a task"] if self._tasks and not self.task else [])
+
+    def explain(self) -> str:
+        """Why nothing comes out of this node although its inputs flow; empty: it does."""
+        return ""
 
     def count(self, counter: str) -> None:
         """Count an event for /diagnostics."""
         self.counters[counter] = self.counters.get(counter, 0) + 1
 
+    def now_ns(self) -> int:
+        """Now, in nanoseconds of the node's clock; 0 in simulated time that has not begun."""
+        return self.get_clock().now().nanoseconds
+
     def seconds(self) -> float:
         """Now, in seconds of the node's clock."""
-        return self.get_clock().now().nanoseconds * 1e-9
+        return self.now_ns() * 1e-9
+
+    @contextmanager
+    def refusing(self, what: str) -> Iterator[None]:
+        """Handle something that arrived; where it cannot be used (ValueError), refuse it."""
+        try:
+            yield
+        except ValueError as error:
+            self.refuse(f"{what}: {error}")
+
+    def refuse(self, reason: str) -> None:
+        """Something that must not be acted on: the end in lockstep; in real time the arm holds.
+
+        Raises:
+            NodeError: in lockstep.
+        """
+        if self.lockstep:
+            raise NodeError(reason)
+        self.count("refused")
+        self.problem = reason
+        self.get_logger().error(f"refused: {reason}", throttle_duration_sec=1.0)
+        self.hold()
 
     def report(self) -> None:
         """Publish this node's health now."""
-        waiting = self.waiting_for()
-        level = DiagnosticStatus.WARN if waiting else DiagnosticStatus.OK
-        level = DiagnosticStatus.ERROR if self.problem else level
-        message = self.problem or (f"waiting for {', '.join(waiting)}" if waiting else READY)
-        values = {"mode": self.mode, "episode": self.task.episode if self.task else "none"}
+        now_ns, lacking = self.now_ns(), self.waiting_for()
+        flow = [i.health.problem(now_ns) for i in self._inputs if i.steady]
+        level, message = judge(self.problem, lacking, [*flow, self.explain()])
+        values = {"mode": self.mode, "prepared": "no" if lacking else "yes"}
+        values |= {"episode": self.task.episode if self.task else "none"}
+        values |= {i.health.name: i.health.report(now_ns) for i in self._inputs}
         values |= self.stats.report(self.seconds()) | self.counters
-        status = DiagnosticStatus(level=level, name=self.get_name(), message=message)
+        status = DiagnosticStatus(level=LEVELS[level], name=self.get_name(), message=message)
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def _on_task(self, task: Task) -> None:
-        self.task = task if task.active else None
-        self.stats = StageStats() if task.active else self.stats
-        self.on_task()
+    def _on_task(self, msg: TaskMessage) -> None:
+        assert self._tasks is not None
+        task = Task(msg.episode, msg.instruction, msg.active, stamp_to_ns(msg.header.stamp))
+        try:
+            if not self._tasks.take(task, self.now_ns()):
+                return
+            self.problem = ""
+            self.stats = StageStats() if self.task else self.stats
+            self.on_task()
+        except HilamError as error:
+            self._tasks.drop()
+            self.on_task()
+            self.refuse(f"task of episode {task.episode}: {error}")
         self.report()
+
+    def _lacking(self, wanted: Input) -> str:
+        topic = wanted.subscription.topic_name
+        types = sorted({info.topic_type for info in self.get_publishers_info_by_topic(topic)})
+        if not types:
+            return f"a publisher of {topic}"
+        return "" if wanted.type in types else f"{wanted.type} on {topic}, which has {', '.join(types)}"
 
     def _tick(self) -> None:
         """At 5 Hz until the work has begun, so that starting does not wait for it; then at 1 Hz."""
@@ -148,6 +265,16 @@ def camera_topics(node: StackNode) -> dict[str, str]:
     if len(topics) != len(cameras):
         raise NodeError(f"camera_topics has {len(topics)} entries for {len(cameras)} cameras")
     return dict(zip(cameras, topics, strict=True))
+
+
+def speed_limits(node: StackNode) -> SpeedLimits:
+    """The limits of the commanded speed, from parameters of the same names."""
+    default = SpeedLimits()
+    describe = {
+        "max_linear_m_s": "limit of the commanded linear speed",
+        "max_angular_rad_s": "limit of the commanded angular speed",
+    }
+    return SpeedLimits(**{n: node.parameter(n, getattr(default, n), text) for n, text in describe.items()})
 
 
 def command_scale(node: StackNode) -> CommandScale:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from hilam_msgs.msg import Observation
 
+from hilam_core.device import choose_device
 from hilam_core.observation import Observation as PolicyObservation
 from hilam_core.policy import load_policy
 from hilam_core.runtime.units import ACTION_DIM
@@ -19,8 +20,9 @@ class PolicyNode(StackNode):
     def __init__(self, name: str):
         super().__init__(name)
         path = self.parameter("policy", "", "folder of the policy checkpoint")
+        device = self.parameter("device", "auto", "auto, cpu, cuda or cuda:N")
         torch.set_num_threads(1)  # the layers are too small to gain from more
-        self.policy = load_policy(path)
+        self.policy = load_policy(path, str(choose_device(device)))
         outputs = self.policy.low.config.output_dim
         if outputs != ACTION_DIM:
             raise NodeError(
@@ -40,6 +42,6 @@ class PolicyNode(StackNode):
 
 
 def policy_observation(msg: Observation) -> PolicyObservation:
-    """hilam_msgs/Observation -> what planner and executor read."""
+    """hilam_msgs/Observation -> what planner and executor read; ValueError where it contradicts itself."""
     images = {camera: image_array(image) for camera, image in zip(msg.cameras, msg.images, strict=True)}
     return PolicyObservation(images, np.asarray(msg.proprio, np.float32))

@@ -10,26 +10,25 @@ from hilam_msgs.msg import LatentSkill, Observation
 
 from hilam_core.runtime.control import SkillPlanner
 from hilam_core.runtime.schedule import PlanSchedule
-from hilam_core.runtime.units import NonFiniteError
-from hilam_ros.node import NodeError, run_node
+from hilam_ros.node import run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 
 class SkillPlannerNode(PolicyNode):
-    """Publishes `skill`."""
+    """Publishes `skill`. What is refused gives no skill; in real time the last one then gets too old."""
 
     def __init__(self) -> None:
         super().__init__("skill_planner")
         self.high_level = SkillPlanner(self.policy)
         self.schedule = PlanSchedule(self.policy.plan_period)
+        self.claim("skill")
         self.publisher = self.create_publisher(LatentSkill, "skill", self.newest_or_all())
         self.follow_task()
-        observations = self.create_subscription(
-            Observation, "observation", self.on_observation, self.newest_or_all()
-        )
-        self.watch([observations], [self.publisher])
+        self.listen(Observation, "observation", self.on_observation, self.newest_or_all())
+        self.start_reporting([self.publisher])
 
     def on_task(self) -> None:
+        """Learn the instruction, and warm up the network before the first observation."""
         self.schedule.reset()
         if self.task is None:
             return
@@ -38,14 +37,15 @@ class SkillPlannerNode(PolicyNode):
         self.high_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
-        if not self.is_current(msg) or not self.schedule.due(msg.seq):
-            return
+        """Plan where a plan is due."""
+        if self.is_current(msg) and self.schedule.due(msg.seq):
+            with self.refusing(f"observation {msg.seq}"):
+                self.plan(msg)
+
+    def plan(self, msg: Observation) -> None:
+        """Publish the skill to follow from this observation on."""
         start_s = time.perf_counter()
-        try:
-            skill = self.high_level.plan(policy_observation(msg))
-        except NonFiniteError as error:
-            self.refuse(f"observation {msg.seq}: {error}")
-            return
+        skill = self.high_level.plan(policy_observation(msg))
         self.problem = ""
         out = LatentSkill(header=msg.header, episode=msg.episode, seq=msg.seq, id=int(skill.id))
         out.vector = array("f", np.asarray(skill.vector, np.float32).tobytes())
@@ -53,14 +53,6 @@ class SkillPlannerNode(PolicyNode):
         out.plan_s = time.perf_counter() - start_s
         self.publisher.publish(out)
         self.stats.add(out.plan_s, self.seconds())
-
-    def refuse(self, reason: str) -> None:
-        """Not finite, not published: the end in lockstep; in real time the last skill gets too old."""
-        if self.lockstep:
-            raise NodeError(reason)
-        self.count("refused")
-        self.problem = reason
-        self.get_logger().error(reason, throttle_duration_sec=1.0)
 
 
 def main() -> None:

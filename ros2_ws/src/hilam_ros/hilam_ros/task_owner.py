@@ -41,9 +41,10 @@ class TaskOwner:
         self.task.publish(msg)
 
     def on_diagnostics(self, msg: DiagnosticArray) -> None:
-        """Note what the policy's nodes say, and begin once all are ready."""
+        """Note what the policy's nodes say, and begin once all are prepared."""
         for status in msg.status:
-            self.episode.hear(status.name, status.message)
+            prepared = any(value.key == "prepared" and value.value == "yes" for value in status.values)
+            self.episode.hear(status.name, status.message, prepared)
         self.start_when_ready()
 
     def on_timing(self, msg: CycleTiming) -> None:
@@ -57,8 +58,8 @@ class TaskOwner:
         self.episode.account.add_command(stamp_ns, self.arm.seconds() - stamp_ns * 1e-9)
 
     def start_when_ready(self) -> None:
-        """Let the arm publish its first observation once every peer says it is ready."""
-        if self.episode.began or self.episode.unready() or self.lacking():
+        """Let the arm publish its first observation once every peer says it is prepared."""
+        if self.episode.began or self.episode.unprepared() or self.lacking():
             return
         self.episode.begin(time.perf_counter())
         self.arm.get_logger().info(f"episode begins: {self.instruction}")

@@ -1,0 +1,27 @@
+"""Which processor or GPU the networks run on."""
+
+from __future__ import annotations
+
+import torch
+
+from hilam_core.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a setting: "auto" (the GPU where there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ConfigError: an unknown name, or a GPU that is not there.
+    """
+    gpus = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda" if gpus else "cpu")
+    try:
+        chosen = torch.device(name)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise ConfigError(f"unknown device {name!r}; choices: auto, cpu, cuda, cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= gpus:
+        raise ConfigError(f"device {name!r}: torch sees {gpus} CUDA GPUs here; use auto or cpu")
+    return chosen

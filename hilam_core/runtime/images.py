@@ -1,0 +1,53 @@
+"""Camera images, raw or compressed, as RGB arrays: the one place that knows encodings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hilam_core.observation import ObservationError
+
+# Bytes a pixel, and which of them are red, green and blue. 8UC3 and 8UC4 name no order: OpenCV's, blue first.
+ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
+    "rgb8": (3, (0, 1, 2)),
+    "bgr8": (3, (2, 1, 0)),
+    "rgba8": (4, (0, 1, 2)),
+    "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, (0, 0, 0)),
+    "8UC1": (1, (0, 0, 0)),
+    "8UC3": (3, (2, 1, 0)),
+    "8UC4": (4, (2, 1, 0)),
+}
+
+
+def decode_raw(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
+    """RGB uint8[height, width, 3] of rows of `step` bytes, which may be padded.
+
+    Raises:
+        ObservationError: an unknown encoding, or sizes that contradict each other.
+    """
+    if encoding not in ENCODINGS:
+        raise ObservationError(f"image encoding '{encoding}' is not one of {', '.join(ENCODINGS)}")
+    size, order = ENCODINGS[encoding]
+    pixels = np.frombuffer(data, np.uint8)
+    if not (height > 0 and width > 0 and step >= width * size and len(pixels) == height * step):
+        raise ObservationError(
+            f"image of {width}x{height} {encoding} in rows of {step} bytes cannot have {len(pixels)} bytes"
+        )
+    rows = pixels.reshape(height, step)[:, : width * size]
+    return rows.reshape(height, width, size)[..., list(order)]
+
+
+def decode_compressed(data: Any) -> np.ndarray:
+    """RGB uint8[H, W, 3] of a JPEG or PNG file.
+
+    Raises:
+        ObservationError: the bytes are not such a file.
+    """
+    file = np.frombuffer(data, np.uint8)
+    image = cv2.imdecode(file, cv2.IMREAD_COLOR) if len(file) else None
+    if image is None:
+        raise ObservationError(f"compressed image of {len(file)} bytes is neither JPEG nor PNG")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

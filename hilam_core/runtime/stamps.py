@@ -1,0 +1,39 @@
+"""Whether a stamp belongs to now. Stamps and times are integer nanoseconds of the same clock."""
+
+from __future__ import annotations
+
+# Clocks that NTP keeps differ by milliseconds. What is further ahead comes from another clock, or was stamped
+# before the clock was set back.
+FUTURE_NS = 100_000_000
+
+
+def stamp_problem(stamp_ns: int, now_ns: int, max_age_s: float | None = None) -> str:
+    """Why something of this stamp is not of now, as the end of a sentence about it; empty: it is."""
+    if stamp_ns == 0:
+        return "has no stamp (zero)"
+    age_s = (now_ns - stamp_ns) * 1e-9
+    if stamp_ns - now_ns > FUTURE_NS:
+        return f"is stamped {-age_s:.3g} s in the future: another clock, or one that was set back"
+    if max_age_s is not None and age_s > max_age_s:
+        return f"is {age_s:.3g} s old, older than {max_age_s:g} s"
+    return ""
+
+
+class Watchdog:
+    """Notices that something which should come every now and then has stopped."""
+
+    def __init__(self, limit_s: float):
+        self.limit_s = limit_s
+        self._fed_s: float | None = None
+
+    def feed(self, now_s: float) -> None:
+        """It came."""
+        self._fed_s = now_s
+
+    def reset(self) -> None:
+        """Nothing is expected any more, until it comes again."""
+        self._fed_s = None
+
+    def expired(self, now_s: float) -> bool:
+        """Whether it came once, but not within the limit; also where the clock was set back since."""
+        return self._fed_s is not None and not 0 <= now_s - self._fed_s <= self.limit_s

@@ -1,0 +1,53 @@
+"""Which task an arm follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hilam_core.errors import HilamError
+from hilam_core.runtime.stamps import stamp_problem
+
+
+class TaskError(HilamError):
+    """A task that cannot be followed. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the robot is asked to do."""
+
+    episode: int
+    instruction: str
+    active: bool
+    stamp_ns: int = 0  # start of the episode; 0: not said
+
+
+class TaskFollower:
+    """Keeps the task at hand: the same one published again is the same, a bad one leaves none."""
+
+    def __init__(self) -> None:
+        self.current: Task | None = None
+
+    def take(self, task: Task, now_ns: int) -> bool:
+        """Take in a published task; whether the task at hand changed.
+
+        Raises:
+            TaskError: it cannot be followed; there is no task at hand then.
+        """
+        before, self.current = self.current, None
+        if not task.active:
+            return before is not None
+        if before and (before.episode, before.instruction) == (task.episode, task.instruction):
+            self.current = before
+            return False
+        if not task.instruction.strip():
+            raise TaskError("the task has no instruction")
+        # An old task is fine: it is latched, and nodes may start late.
+        if task.stamp_ns and (problem := stamp_problem(task.stamp_ns, now_ns)):
+            raise TaskError(f"the task '{task.instruction}' {problem}")
+        self.current = task
+        return True
+
+    def drop(self) -> None:
+        """Nobody can follow the task at hand."""
+        self.current = None

@@ -1,0 +1,41 @@
+"""Which task the arm follows."""
+
+import pytest
+
+from hilam_core.runtime.tasks import Task, TaskError, TaskFollower
+
+S = 1_000_000_000
+MILK, SOUP = "pick up the milk", "pick up the soup"
+
+
+def test_the_same_task_published_again_is_the_same():
+    tasks = TaskFollower()
+    assert tasks.take(Task(1, MILK, True, 5 * S), now_ns=5 * S)
+    assert not tasks.take(Task(1, MILK, True, 6 * S), now_ns=6 * S)
+    assert tasks.current == Task(1, MILK, True, 5 * S)
+    assert tasks.take(Task(2, MILK, True), now_ns=7 * S)
+    assert tasks.take(Task(2, SOUP, True), now_ns=7 * S)
+
+
+def test_an_inactive_task_ends_the_one_at_hand_once():
+    tasks = TaskFollower()
+    assert not tasks.take(Task(1, MILK, False), now_ns=0)
+    tasks.take(Task(1, MILK, True), now_ns=0)
+    assert tasks.take(Task(1, MILK, False), now_ns=0)
+    assert tasks.current is None
+    assert tasks.take(Task(1, MILK, True), now_ns=0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (Task(2, SOUP, True, 100 * S), "stamped 90 s in the future"),
+        (Task(2, "  ", True, 5 * S), "no instruction"),
+    ],
+)
+def test_a_bad_task_is_refused_and_leaves_none(bad, message):
+    tasks = TaskFollower()
+    tasks.take(Task(1, MILK, True, 5 * S), now_ns=10 * S)
+    with pytest.raises(TaskError, match=message):
+        tasks.take(bad, now_ns=10 * S)
+    assert tasks.current is None
