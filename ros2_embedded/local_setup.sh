@@ -25,7 +25,8 @@ _embedded_find_real() {
   set -- ${PYTHONPATH:-}
   IFS="$_embedded_ifs"
   for _embedded_dir in "$@" "${_embedded_bin%/bin/*}"/lib/python3*/site-packages "${_embedded_bin%/bin/*}"/lib/python3*/dist-packages; do
-    if [ "$_embedded_dir" != "$_embedded_prefix/python" ] && [ -f "$_embedded_dir/rclpy/__init__.py" ]; then
+    # Another checkout's embedded runtime, sourced before, is not a real one.
+    if [ -f "$_embedded_dir/rclpy/__init__.py" ] && [ ! -d "$_embedded_dir/embedded_dds" ]; then
       _embedded_real="$_embedded_dir/rclpy"
       return 0
     fi

@@ -13,6 +13,7 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
         (f"share/{package_name}/launch", glob("launch/*.launch.py")),
         (f"share/{package_name}/config", glob("config/*.yaml")),
+        (f"share/{package_name}/hook", glob("hook/*.sh")),  # sourced with the workspace: colcon.pkg names it
     ],
     install_requires=["setuptools"],
     zip_safe=False,
