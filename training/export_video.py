@@ -12,18 +12,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from hilam_core.data import Episode, read_demonstrations
+from hilam_core.data import CAPTIONS, RATE_HZ, Episode, read_captions, read_demonstrations
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import replacing, writable_folder
+from hilam_core.observation import prepare_image
 from hilam_core.program import run_program
 from hilam_core.video import write_video
-
-FPS = 20
-CAPTIONS = "captions.jsonl"
 
 
 @dataclass(frozen=True)
@@ -35,18 +31,9 @@ class Config:
     camera: str = "agentview"
     """Whose images: agentview or eye_in_hand."""
     size: int | None = None
-    """Pixels of both sides, even; by default as recorded."""
+    """Pixels of both sides, even; by default the shorter side as recorded."""
     limit: int | None = None
     """At most this many demonstrations of each file."""
-
-
-def read_captions(path: Path) -> dict[str, dict]:
-    """Captions by file name."""
-    try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return {row["file"]: row for row in rows}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no list of captions ({error}): move it away") from None
 
 
 def write_captions(path: Path, captions: dict[str, dict]) -> None:
@@ -55,23 +42,17 @@ def write_captions(path: Path, captions: dict[str, dict]) -> None:
         draft.write_text("".join(json.dumps(captions[file]) + "\n" for file in sorted(captions)))
 
 
-def resized(frames: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [T, H, W, 3] as [T, size, size, 3]."""
-    if frames.shape[1:3] == (size, size):
-        return frames
-    return np.stack([np.asarray(Image.fromarray(frame).resize((size, size))) for frame in frames])
-
-
 def caption_of(episode: Episode, camera: str, size: int | None) -> dict:
     """The line of captions for an episode."""
-    task, number = episode.key.split("/")
+    source, _, number = episode.key.rpartition("/")
+    task = source.rpartition("/")[2]
     return {
         "file": f"{task.removesuffix('_demo')}_{int(number.removeprefix('demo_')):04d}.mp4",
         "caption": episode.instruction,
         "frames": len(episode),
-        "fps": FPS,
+        "fps": RATE_HZ,
         "camera": camera,
-        "size": size or episode.frames[camera].shape[1],
+        "size": size or min(episode.frames[camera].shape[1:3]),
     }
 
 
@@ -96,7 +77,8 @@ def main(config: Config) -> None:
         for episode, row in zip(tqdm(episodes, unit="video"), rows, strict=True):
             video = config.out / row["file"]
             if row["file"] not in captions or not video.exists():
-                write_video(video, resized(episode.frames[config.camera], row["size"]), FPS)
+                frames = (prepare_image(frame, row["size"]) for frame in episode.frames[config.camera])
+                write_video(video, frames, RATE_HZ)
                 captions[row["file"]] = row
     finally:
         write_captions(config.out / CAPTIONS, captions)

@@ -46,8 +46,6 @@ class Config:
     """From scratch: BAKU's published network and aggregation instead of those for a CPU core."""
     waypoint: bool = True
     """Also teach where the gripper next moves its fingers, in hindsight; not in blind training."""
-    held_out_every: int = 20
-    """Of each file, every so many-th episode is kept for measuring."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 
@@ -81,14 +79,14 @@ def first_share(episodes: list, share: float) -> list:
     """The first episodes of each file, at least one."""
     by_file: dict[str, list] = {}
     for episode in episodes:
-        by_file.setdefault(episode.key.split("/")[0], []).append(episode)
+        by_file.setdefault(episode.key.rpartition("/")[0], []).append(episode)
     return [e for group in by_file.values() for e in group[: max(1, round(share * len(group)))]]
 
 
 def main(config: Config) -> None:
     policy = make_policy(config)
     episodes = read_demonstrations(config.data, cameras=policy.spec.cameras)
-    training, held_out = split_held_out(episodes, config.held_out_every)
+    training, held_out = split_held_out(episodes)
     training = first_share(training, config.share)
     frames = PolicyFrames(training, policy.spec)
     if config.pretrained is None:

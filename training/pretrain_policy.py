@@ -57,8 +57,6 @@ class Config:
     """Show pi^l the instruction too (the paper shows it the skill alone)."""
     plan_period: int = 5
     """Control steps between plans at run time."""
-    held_out_every: int = 20
-    """Of each file, every so many-th episode is kept for measuring."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=5000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 
@@ -102,7 +100,7 @@ def main(config: Config) -> None:
     def labels_of(some: list) -> Pseudolabels:
         return Pseudolabels(PolicyFrames(some, spec), latents, skills, config.stage, shape.low.chunk)
 
-    training, held_out = map(labels_of, split_held_out(episodes, config.held_out_every))
+    training, held_out = map(labels_of, split_held_out(episodes))
     policy = make_policy(shape, training, config.train.seed)
     data = describe_data(config.data, episodes)
     result = train(
@@ -118,7 +116,6 @@ def main(config: Config) -> None:
             "latents": latents.attrs,
             "skills": skills.attrs,
             "stage": config.stage,
-            "held_out_every": config.held_out_every,
         },
     )
     parents = {"lam": latents.attrs["checkpoint_hash"], "skills": skills.attrs["checkpoint_hash"]}

@@ -3,7 +3,7 @@
     python training/train_lam.py --data data/libero_object --out runs/lam
 
 Reads demonstrations (*.hdf5) or videos; writes runs/lam/{model.safetensors, card.json,
-predictions_<camera>.png, tensorboard/}. Every tenth episode is held out; the card reports errors on those.
+predictions_<camera>.png, tensorboard/}. One episode in twenty is held out; the card reports errors on those.
 Ctrl-C saves; the same command continues.
 """
 
@@ -30,7 +30,7 @@ class Config:
     out: Path = Path("runs/lam")
     """Folder for checkpoint, picture and logs; continued when it holds an unfinished run."""
     cameras: tuple[str, ...] = ("agentview",)
-    """Cameras of the demonstrations to learn from, each as videos of its own."""
+    """Cameras of the demonstrations to learn from; a video counts as the first."""
     limit: int | None = None
     """At most this many episodes of each file."""
     min_gap: int = 4
@@ -63,7 +63,11 @@ def main(config: Config) -> None:
     train_clips, held_out = split_held_out(clips)
     data = describe_data(config.data, clips)
     pairs = FramePairs(train_clips, config.min_gap, config.max_gap)
-    test_pairs = {c: FramePairs(group, config.gap, config.gap) for c, group in by_camera(held_out).items()}
+    test_pairs = {
+        camera: FramePairs(held_out, config.gap, config.gap, (camera,))
+        for camera in config.cameras
+        if any(camera in clip.frames for clip in held_out)
+    }
     print(f"{len(train_clips)} clips to train on, {len(held_out)} held out, {data['frames']} frames")
 
     torch.manual_seed(config.train.seed)
@@ -96,14 +100,6 @@ def draw(config: Config, model: LatentActionModel, test_pairs: dict[str, FramePa
         draw_predictions(
             config.out / f"predictions_{camera}.png", model.eval(), batch["now"], batch["future"]
         )
-
-
-def by_camera(clips: list) -> dict[str, list]:
-    """Clips grouped by the last part of their key: camera name, or `video`."""
-    groups: dict[str, list] = {}
-    for clip in clips:
-        groups.setdefault(clip.key.rsplit("/", 1)[-1], []).append(clip)
-    return groups
 
 
 if __name__ == "__main__":

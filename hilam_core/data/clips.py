@@ -1,34 +1,49 @@
-"""Action-less clips: videos, and demonstrations of which only the frames are read."""
+"""Action-less clips: videos, and demonstrations of which only the frames are needed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from hilam_core.data.episode import Clip
+from hilam_core.data.episode import RATE_HZ, Clip
 from hilam_core.data.frames import map_frames
 from hilam_core.data.hdf5 import DEMO_SUFFIXES, read_demonstrations
-from hilam_core.data.paths import Paths, find_files, names_of
+from hilam_core.data.paths import Paths, find_files, names_of, source_names
 from hilam_core.errors import DataError
-from hilam_core.video import VIDEO_SUFFIXES, read_video
+from hilam_core.video import VIDEO_SUFFIXES, read_blocks
+
+CAPTIONS = "captions.jsonl"
 
 
 def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int | None = None) -> list[Clip]:
-    """Clips from demonstrations (one per camera, key `<episode>/<camera>`) and from video files."""
-    demonstrations = find_files(paths, DEMO_SUFFIXES)
-    clips = [
-        Clip(f"{episode.key}/{camera}", episode.frames[camera])
-        for episode in (read_demonstrations(demonstrations, None, limit, cameras) if demonstrations else [])
-        for camera in cameras
-    ]
-    for video in find_files(paths, VIDEO_SUFFIXES):
-        # Numbered videos of one name are a series, of which some are held out like episodes of a file.
-        name = re.sub(r"_(\d+)$", r"/\1", video.stem)
-        clips.append(Clip(f"{name}/video", map_frames(video, "video", partial(_decode_video, video))))
+    """Demonstrations (as `Episode`, at most `limit` of each file) and videos, in order of file name.
+
+    A video shows one camera: its frames stand under the first of `cameras`. It is read at RATE_HZ frames a
+    second, so that a gap of k frames is the same time everywhere; its instruction is the caption that
+    `captions.jsonl` beside it gives. Raises DataError for anything missing, corrupt or of another kind.
+    """
+    files = find_files(paths, DEMO_SUFFIXES + VIDEO_SUFFIXES)
+    demonstrations = [file for file in files if file.suffix.lower() in DEMO_SUFFIXES]
+    videos = source_names({file: file.name for file in files if file not in demonstrations})
+    clips: list[Clip] = []
+    if demonstrations:
+        clips += read_demonstrations(demonstrations, None, limit, cameras)
+    captions = {folder: read_captions(folder / CAPTIONS) for folder in {video.parent for video in videos}}
+    for video, name in videos.items():
+        mapped = map_frames(video, "video", partial(read_blocks, video, RATE_HZ))
+        caption = captions[video.parent].get(video.name, {}).get("caption", "")
+        clips.append(
+            Clip(
+                key=f"{name}/video",
+                frames={cameras[0]: mapped.frames},
+                instruction=caption,
+                # The file names the pictures: decoders of two machines differ in the last bit of a colour.
+                picture_hashes={cameras[0]: mapped.file_hash},
+            )
+        )
     if not clips:
         raise DataError(
             f"neither demonstrations (*.hdf5) nor videos ({', '.join(VIDEO_SUFFIXES)}) in {names_of(paths)}"
@@ -36,5 +51,10 @@ def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int
     return clips
 
 
-def _decode_video(path: Path) -> Iterable[np.ndarray]:
-    yield read_video(path)
+def read_captions(path: Path) -> dict[str, dict[str, Any]]:
+    """Captions by file name: one JSON object a line, with `file` and `caption`; none without a file."""
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return {str(row["file"]): {**row, "caption": str(row["caption"])} for row in rows}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no list of captions ({error}): move it away") from None

@@ -1,27 +1,65 @@
-"""Demonstrations and action-less clips, what names their content, and which of them are held out."""
+"""Clips and demonstrations, what names their content, and which of them are held out."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from hilam_core.errors import ConfigError
+RATE_HZ = 20
+"""Frames and actions a second: LIBERO's control rate, to which videos are resampled."""
+
+HELD_OUT = 0.05
+"""The share of episodes that no stage trains on: one in twenty, since policies need every demonstration."""
 
 
-@dataclass(frozen=True)
-class Episode:
-    """One demonstration of T steps; row t holds the observation at t and the action taken from it."""
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Frames of T steps at RATE_HZ without actions: what latent actions, skills and pretraining need."""
 
     key: str
-    """`<file stem>/demo_i`, the name under which latents and skills are stored."""
-    instruction: str
+    """`<source>/<name>`, the name under which latents and skills are stored: `<file stem>/demo_<i>` of a
+    demonstration, `<file name>/video` of a video. Folders stand before it where two files share a name."""
     frames: dict[str, np.ndarray]
     """camera -> uint8 [T, H, W, 3], RGB, upright, memory-mapped."""
+    instruction: str = ""
+    """What is done, in words; empty where nothing says so."""
+    attrs: dict[str, Any] = field(default_factory=dict)
+    """What the collector noted: seed, placement, ..."""
+    picture_hashes: dict[str, str] = field(default_factory=dict)
+    """camera -> hash of its frames, from the frame cache."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.frames.values())))
+
+    def content_hash(self, cameras: Sequence[str] | None = None) -> str:
+        """Hash of everything but the key: instruction, length, the pictures of `cameras` (default: of all
+        that were read), and of a demonstration its actions and robot states."""
+        digest = hashlib.sha256(f"{len(self)} {self.instruction}".encode())
+        for values in self._numbers():
+            digest.update(np.ascontiguousarray(values).data)
+        for camera in sorted(self.frames if cameras is None else cameras):
+            digest.update(f"{camera} {self._picture_hash(camera)}".encode())
+        return digest.hexdigest()
+
+    def _numbers(self) -> list[np.ndarray]:
+        return []
+
+    def _picture_hash(self, camera: str) -> str:
+        if camera in self.picture_hashes:
+            return self.picture_hashes[camera]
+        return picture_hash(self.frames[camera])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode(Clip):
+    """A demonstration: row t holds the observation at t and the action taken from it."""
+
     ee_pos: np.ndarray
     """float64 [T, 3], metres, world frame."""
     ee_quat: np.ndarray
@@ -29,74 +67,95 @@ class Episode:
     gripper_qpos: np.ndarray
     """float64 [T, 2], metres."""
     joint_pos: np.ndarray
-    """float64 [T, 7], radians."""
+    """float64 [T, J], radians."""
     actions: np.ndarray
-    """float32 [T, 7] in [-1, 1]."""
+    """float32 [T, A] in [-1, 1]."""
     phases: list[str] | None = None
     """The expert's phase at each step, where recorded: ground truth for skill boundaries."""
-    attrs: dict[str, Any] = field(default_factory=dict)
-    """What the collector noted: seed, placement, ..."""
 
     def __len__(self) -> int:
         return len(self.actions)
 
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames without actions: what latent actions are learned from."""
-
-    key: str
-    frames: np.ndarray
-    """uint8 [T, H, W, 3], RGB, upright."""
-
-    def __len__(self) -> int:
-        return len(self.frames)
+    def _numbers(self) -> list[np.ndarray]:
+        return [self.ee_pos, self.ee_quat, self.gripper_qpos, self.joint_pos, self.actions]
 
 
-def content_hash(items: Iterable[Episode] | Iterable[Clip]) -> str:
-    """Hash of keys, lengths, instructions and actions (of clips: first frames), wherever the files lie."""
-    digest = hashlib.sha256()
-    for item in items:
-        digest.update(f"{item.key} {len(item)}".encode())
-        if isinstance(item, Episode):
-            digest.update(item.instruction.encode())
-            digest.update(np.ascontiguousarray(item.actions).tobytes())
-        else:
-            digest.update(np.ascontiguousarray(item.frames[0]).tobytes())
-    return digest.hexdigest()[:16]
+AnyClip = TypeVar("AnyClip", bound=Clip)
 
 
-def split_held_out(items: Sequence, every: int = 10) -> tuple[list, list]:
-    """(training, held out): of each file every `every`-th episode is held out, at least one of several.
+def picture_hash(frames: np.ndarray) -> str:
+    """Hash of the shape and the pixels of frames uint8 [T, H, W, 3]."""
+    digest = hashlib.sha256(str(frames.shape).encode())
+    digest.update(np.ascontiguousarray(frames).data)
+    return digest.hexdigest()
 
-    A function of the keys alone, so that every stage with the same `every` holds out the same episodes; where
-    there are enough, those of a multiple of `every` are among them.
+
+def content_hash(clips: Iterable[Clip], cameras: Sequence[str] | None = None) -> str:
+    """Hash of keys and contents, whatever the order and wherever the files lie.
+
+    cameras: whose pictures count, by default of all that were read. A stage compares the hash of the cameras
+    that an earlier stage saw, not of those it reads itself.
     """
-    if every < 2:
-        raise ConfigError(f"one in how many episodes is held out must be at least 2, got {every}")
-    groups: dict[str, dict[str, list]] = {}
-    for item in items:
-        source, name = item.key.split("/")[:2]
-        groups.setdefault(source, {}).setdefault(name, []).append(item)
-    train: list = []
-    held_out: list = []
-    for episodes in groups.values():
-        last = len(episodes) - 1
-        for i, views in enumerate(episodes.values()):
-            is_held_out = i % every == every - 1 or (0 < last < every - 1 and i == last)
-            (held_out if is_held_out else train).extend(views)
-    return train, held_out
+    rows = sorted(f"{clip.key} {clip.content_hash(cameras)}" for clip in clips)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
-def describe_data(paths: Any, items: Sequence[Episode] | Sequence[Clip]) -> dict[str, Any]:
-    """The card's `data`: paths, number of episodes (or clips) and frames, content hash; `assets` where all
-    name the same, so that a simulation can show a policy the pictures it was trained on."""
+def split_held_out(clips: Sequence[AnyClip]) -> tuple[list[AnyClip], list[AnyClip]]:
+    """(training, held out), the same for every stage: a clip's name alone decides, by a hash.
+
+    Of each file of demonstrations, and of each numbered series of videos, at least one of several is held
+    out; whatever stands alone (other videos, files of one demonstration) counts as one group. So neither the
+    order nor other files matter, and a video exported from a demonstration falls on the demonstration's side.
+    """
+    names = [_series_and_name(clip.key) for clip in clips]
+    members: dict[str, set[str]] = {}
+    for series, name in names:
+        members.setdefault(series, set()).add(name)
+    groups: dict[str, list[tuple[float, int]]] = {}
+    for i, (series, name) in enumerate(names):
+        group = series if len(members[series]) > 1 else ""
+        groups.setdefault(group, []).append((_draw(series, name), i))
+    held_out = {i for group in groups.values() for i in _lowest(group)}
+    return (
+        [clip for i, clip in enumerate(clips) if i not in held_out],
+        [clip for i, clip in enumerate(clips) if i in held_out],
+    )
+
+
+def _series_and_name(key: str) -> tuple[str, str]:
+    """`folder/push_demo/demo_3` and `folder/push_0003.mp4/video` are both number 3 of `folder/push`."""
+    source, _, name = key.rpartition("/")
+    folder, slash, file = source.rpartition("/")
+    if name != "video":
+        return folder + slash + file.removesuffix("_demo"), name.removeprefix("demo_")
+    stem = file.rpartition(".")[0]
+    numbered = re.fullmatch(r"(.+)_(\d+)", stem)
+    return (folder + slash + numbered[1], str(int(numbered[2]))) if numbered else ("", stem)
+
+
+def _draw(series: str, name: str) -> float:
+    """A number in [0, 1) that the name alone decides; folders, which other files can add to it, do not."""
+    digest = hashlib.sha256(f"{series.rpartition('/')[2]}/{name}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def _lowest(group: list[tuple[float, int]]) -> list[int]:
+    """The members whose draw is below HELD_OUT; of several at least one, and never all."""
+    draws = [draw for draw, _ in group]
+    limit = max(HELD_OUT, min(draws))
+    return [i for draw, i in group if draw <= limit and draw < max(draws)]
+
+
+def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
+    """The card's `data`: paths, number of clips and frames, content hash and the cameras it covers; `assets`
+    where all name the same, so that a simulation can show a policy the pictures it was trained on."""
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    assets = {getattr(item, "attrs", {}).get("assets") for item in items}
+    assets = {clip.attrs.get("assets") for clip in clips}
     return {
         "paths": [str(p) for p in paths],
-        "episodes": len(items),
-        "frames": sum(len(item) for item in items),
-        "hash": content_hash(items),
+        "episodes": len(clips),
+        "frames": sum(len(clip) for clip in clips),
+        "cameras": sorted({camera for clip in clips for camera in clip.frames}),
+        "hash": content_hash(clips),
         **({"assets": assets.pop()} if len(assets) == 1 and None not in assets else {}),
     }

@@ -1,7 +1,8 @@
-"""Which files are meant by a file, a folder, or several of them."""
+"""Which files are meant by a file, a folder, or several of them, and what tells them apart."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +17,46 @@ def as_list(paths: Paths) -> list[Path]:
 
 
 def find_files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with these suffixes in `paths` and the folders among them, by name. DataError: missing."""
-    found: list[Path] = []
+    """Files with these suffixes (or in capitals) in `paths` and the folders among them; each once, by name.
+
+    Raises:
+        DataError: a path does not exist, or is a file of another kind.
+    """
+    found: dict[Path, Path] = {}
     for path in as_list(paths):
         if not path.exists():
             raise DataError(f"{path} does not exist")
-        found += sorted(p for p in path.iterdir() if p.suffix in suffixes) if path.is_dir() else [path]
-    return [p for p in found if p.suffix in suffixes and not p.name.startswith(".")]
+        if path.is_dir():
+            files = [p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith(".")]
+        elif path.suffix.lower() in suffixes:
+            files = [path]
+        else:
+            raise DataError(f"{path} is none of {', '.join('*' + suffix for suffix in suffixes)}")
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return sorted(found.values(), key=lambda p: (p.name, str(p.absolute())))
+
+
+def source_names(names: dict[Path, str]) -> dict[Path, str]:
+    """`names` of files made unique: where several share one, as many folders before it as tell them apart.
+
+    Raises:
+        DataError: files of one folder have the same name.
+    """
+    places: dict[tuple[Path, str], Path] = {}
+    for path, name in names.items():
+        other = places.setdefault((path.absolute().parent, name), path)
+        if other != path:
+            raise DataError(f"{other} and {path} have the same name {name!r}: rename one of them")
+    folders = {path: [p.name for p in path.absolute().parents] for path in names}
+    depth = dict.fromkeys(names, 0)
+    while True:
+        labels = {p: "/".join([*reversed(folders[p][: depth[p]]), name]) for p, name in names.items()}
+        count = Counter(labels.values())
+        if len(count) == len(names):
+            return labels
+        for path in names:
+            depth[path] += count[labels[path]] > 1
 
 
 def names_of(paths: Paths) -> str:

@@ -53,9 +53,7 @@ class _Store(Mapping[str, dict[str, np.ndarray]]):
                     )
                 attrs = json.loads(file.attrs["card"])
                 episodes = {
-                    f"{source}/{name}": {f: group[f][()] for f in cls.fields}
-                    for source in file
-                    for name, group in file[source].items()
+                    key: {name: file[key][name][()] for name in cls.fields} for key in _episode_keys(file)
                 }
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             if isinstance(error, DataError):
@@ -96,6 +94,13 @@ class _Store(Mapping[str, dict[str, np.ndarray]]):
                     f"{self.path}: {key} has {stored} steps, the demonstration {length}: extract again"
                 )
         return self
+
+
+def _episode_keys(file: h5py.File) -> list[str]:
+    """Names of the groups that hold arrays, at any depth."""
+    arrays: list[str] = []
+    file.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+    return list(dict.fromkeys(name.rpartition("/")[0] for name in arrays))
 
 
 class LatentStore(_Store):

@@ -13,24 +13,34 @@ from hilam_core.errors import DataError
 class FramePairs:
     """Pairs (I_t, I_{t+k}) from memory-mapped clips, every start frame equally likely."""
 
-    def __init__(self, clips: Sequence[Clip], min_gap: int, max_gap: int) -> None:
-        """Gaps k are drawn from min_gap..max_gap; clips of min_gap frames or fewer are refused."""
+    def __init__(
+        self, clips: Sequence[Clip], min_gap: int, max_gap: int, cameras: Sequence[str] | None = None
+    ) -> None:
+        """Gaps k are drawn from min_gap..max_gap; clips of min_gap frames or fewer are refused.
+
+        cameras: whose frames to pair, by default of every camera a clip has.
+        """
         for clip in clips:
             if len(clip) <= min_gap:
                 raise DataError(f"{clip.key} has {len(clip)} frames, pairs {min_gap} apart need more")
-        self.clips, self.min_gap, self.max_gap = list(clips), min_gap, max_gap
-        self.ends = np.cumsum([len(c) - min_gap for c in clips])
+        self.min_gap, self.max_gap = min_gap, max_gap
+        self.views = [
+            frames for c in clips for name, frames in c.frames.items() if cameras is None or name in cameras
+        ]
+        if not self.views:
+            raise DataError(f"no clips to take pairs of frames from (cameras {cameras or 'any'})")
+        self.ends = np.cumsum([len(view) - min_gap for view in self.views])
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
     def pairs(self, indices: np.ndarray, gaps: np.ndarray) -> dict[str, np.ndarray]:
         """`now` and `future`, uint8 [B, H, W, 3], of start indices 0..len-1; gaps shrink at a clip's end."""
-        clips = np.searchsorted(self.ends, indices, side="right")
+        views = np.searchsorted(self.ends, indices, side="right")
         now, future = [], []
-        for i, c, k in zip(indices, clips, gaps, strict=True):
-            frames = self.clips[c].frames
-            t = int(i - self.ends[c] + len(frames) - self.min_gap)
+        for i, v, k in zip(indices, views, gaps, strict=True):
+            frames = self.views[v]
+            t = int(i - self.ends[v] + len(frames) - self.min_gap)
             now.append(frames[t])
             future.append(frames[min(t + int(k), len(frames) - 1)])
         return {"now": np.stack(now), "future": np.stack(future)}

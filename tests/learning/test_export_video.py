@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,16 +50,18 @@ def test_what_is_exported_reads_as_the_clips_it_was_made_from(tmp_path):
     assert [len(clip) for clip in clips] == [row["frames"] for row in captions]
     for clip, episode in zip(clips, episodes, strict=True):
         upright = episode.frames["agentview"].astype(int)
-        error = np.abs(clip.frames - upright).mean()
-        assert error < min(12, np.abs(clip.frames[:, ::-1] - upright).mean() - 1)
-    _, held_out = split_held_out(clips)
-    assert [clip.key for clip in held_out] == ["push_the_blob/0009/video"]
+        error = np.abs(clip.frames["agentview"] - upright).mean()
+        assert error < min(12, np.abs(clip.frames["agentview"][:, ::-1] - upright).mean() - 1)
+    assert [clip.instruction for clip in clips] == ["push the blob"] * 12
+    held_out = [{clip.key for clip in split_held_out(some)[1]} for some in (clips, episodes)]
+    numbers = [{int(re.search(r"_(\d+)", key)[1]) for key in keys} for keys in held_out]
+    assert numbers[0] == numbers[1] != set(), "a video falls on its demonstration's side"
 
 
 def test_a_size_is_one_of_the_whole_folder(tmp_path):
     write_demonstrations(tmp_path / "data" / "push_the_blob_demo.hdf5", episodes=1)
     assert _export(tmp_path, "--size", "64").returncode == 0
-    assert read_clips(tmp_path / "video")[0].frames.shape[1:] == (64, 64, 3)
+    assert read_clips(tmp_path / "video")[0].frames["agentview"].shape[1:] == (64, 64, 3)
     for arguments, message in (
         (("--size", "48"), "push_the_blob_0000.mp4 was written otherwise"),
         (("--size", "33"), "videos need an even number of pixels, not 33"),

@@ -61,7 +61,10 @@ def test_to_input_averages_areas():
 
 def test_pairs_have_the_gap_and_stay_in_their_clip():
     clips = [
-        Clip(f"c{i}", np.full((n, 2, 2, 3), 0, np.uint8) + np.arange(n, dtype=np.uint8)[:, None, None, None])
+        Clip(
+            key=f"c{i}",
+            frames={"video": np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (2, 2, 3))},
+        )
         for i, n in enumerate((12, 7))
     ]
     pairs = FramePairs(clips, 4, 6)
@@ -118,7 +121,7 @@ def test_checkpoint_round_trip_and_picture(trained, clips, tmp_path):
     again = load_lam(tmp_path)
     x = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(again.encoder(x), trained.encoder(x))
-    frames = clips[1][0].frames
+    frames = clips[1][0].frames["agentview"]
     draw_predictions(tmp_path / "predictions.png", again, frames[:3], frames[8:11])
     assert (tmp_path / "predictions.png").stat().st_size > 1000
 
