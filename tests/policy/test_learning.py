@@ -134,7 +134,9 @@ def with_other_states(demonstrations, folder):
 def test_pretraining_does_not_see_the_robots_state(demonstrations, tmp_path):
     write_stores(demonstrations, tmp_path)
     policy = pretrain(demonstrations, tmp_path, tmp_path / "recorded")
-    others = pretrain(with_other_states(demonstrations, tmp_path / "data"), tmp_path, tmp_path / "random")
+    with_others = with_other_states(demonstrations, tmp_path / "data")
+    write_stores(with_others, tmp_path)
+    others = pretrain(with_others, tmp_path, tmp_path / "random")
     for (name, a), b in zip(policy.state_dict().items(), others.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     for level in (policy.low.config, policy.high.config):
