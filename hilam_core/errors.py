@@ -4,8 +4,11 @@
 """
 
 
-class HilamError(ValueError):
-    """Base of every error that a user can put right."""
+class HilamError(Exception):
+    """Base of every error that a user can put right.
+
+    Not a ValueError, which the parser of command lines would take for its own and print at length.
+    """
 
 
 class ConfigError(HilamError):

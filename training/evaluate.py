@@ -1,14 +1,15 @@
 """Measure a policy's success over stored or scattered placements.
 
     python training/evaluate.py checkpoints/libero_object --episodes 20
-    python training/evaluate.py checkpoints/libero_object --placement scattered --episodes 20 --videos
-    runs/videos
+    python training/evaluate.py checkpoints/libero_object --placement scattered --videos runs/videos
 
 Writes one JSON file: every episode with seed, success and steps, success rates with 95% Wilson intervals, the
-checkpoint's hash and the command. The file is rewritten atomically as episodes end; the same command
-continues an interrupted one.
+checkpoint's hash, the simulation's settings and the command. The file is replaced as episodes end; the same
+command continues an interrupted evaluation, and more tasks or episodes are added to it. The default file's
+name carries a hash of everything that decides an episode, so that different evaluations have different files.
 """
 
+import hashlib
 import json
 import os
 import shlex
@@ -22,16 +23,19 @@ from typing import Annotated, Any, Literal
 import tyro
 from tqdm import tqdm
 
-from hilam_core.cards import load_card, load_whole_card
+from hilam_core.cards import assets_warning, load_whole_card, trained_assets
 from hilam_core.errors import ConfigError, DataError
-from hilam_core.files import write_json
+from hilam_core.files import sole_writer, writable_folder, write_json
+from hilam_core.policy import PolicyConfig, read_policy_config
 from hilam_core.program import run_program
 from hilam_core.runtime.control import load_runner
 from hilam_core.statistics import wilson_interval
 from hilam_sim.assets import resolve_assets
 from hilam_sim.protocol import scattered_protocol, stored_protocol
 from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
-from hilam_sim.tasks import get_task, list_tasks
+from hilam_sim.tasks import MAX_STEPS, choose_tasks, get_task
+
+MAX_SEED = 400_000  # scattered placements use 10,000 seeds for each, all below numpy's limit of 2**32
 
 
 @dataclass
@@ -42,8 +46,8 @@ class Config:
     """Policy checkpoint, flat or hierarchical."""
     suite: str = "libero_object"
     """LIBERO suite."""
-    tasks: tuple[int, ...] = ()
-    """Task numbers; all of the suite when empty."""
+    tasks: tuple[str, ...] = ()
+    """Numbers or names of tasks; all of the suite when empty."""
     placement: Literal["stored", "scattered"] = "stored"
     """stored: LIBERO's 50 initial states, in order; scattered: objects anywhere within reach."""
     episodes: int = 20
@@ -55,65 +59,82 @@ class Config:
     workers: int = 1
     """Parallel simulations, one thread each."""
     out: Path | None = None
-    """File to write; by default runs/eval/<policy>_<placement>.json."""
+    """File to write; by default runs/eval/<policy>_<suite>_<placement>_<hash of the settings>.json."""
     label: str | None = None
     """Name in reports; by default the checkpoint's folder."""
     videos: Path | None = None
-    """Folder for a video of each episode."""
-    assets: Literal["auto", "builtin", "official"] = "auto"
-    """What the simulation is drawn from."""
+    """Folder for a video of each episode; they lie in a folder of their own, named as the result file."""
+    assets: Literal["auto", "builtin", "official"] | None = None
+    """What the simulation draws; by default what the policy was trained on."""
     quality: Literal["auto", "fast", "stock"] = "auto"
     """How it is drawn: stock, as LIBERO draws; fast; auto, stock with official assets and else fast."""
+    exact: bool = False
+    """Step as stock LIBERO to the last bit; a step takes a third longer."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise ConfigError(f"episodes must be at least 1, got {self.episodes}")
+        for name, least in (("episodes", 1), ("max_steps", 1), ("workers", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
+        if self.seed > MAX_SEED:
+            raise ConfigError(f"seed must be at most {MAX_SEED}, got {self.seed}")
+        if self.out is not None and self.out.is_dir():
+            raise ConfigError(f"out '{self.out}' is a folder: name a file in it, such as result.json")
 
 
 def make_specs(config: Config) -> list[EpisodeSpec]:
     """The episodes of the protocol, task by task."""
-    tasks = config.tasks or tuple(task.index for task in list_tasks(config.suite))
+    tasks = list(dict.fromkeys(task.index for task in choose_tasks([config.suite], config.tasks)))
     protocol = stored_protocol if config.placement == "stored" else scattered_protocol
     specs = protocol(config.suite, tasks, config.episodes, config.seed)
     return [replace(spec, max_steps=config.max_steps) for spec in specs]
 
 
-def new_result(config: Config) -> dict[str, Any]:
-    """A result without episodes."""
-    card = load_whole_card(config.policy, "policy")  # damaged weights end here, not in a worker
+def make_identity(config: Config, card: dict[str, Any], policy: PolicyConfig) -> dict[str, Any]:
+    """Everything beside its own seed and state that decides an episode: results that differ in any of it are
+    never in one file."""
+    assets = resolve_assets(config.assets or trained_assets(card))
     return {
-        "label": config.label or config.policy.resolve().name,
-        "policy": str(config.policy),
         "checkpoint_hash": card["weights_sha256"],
-        "commit": card.get("commit"),
+        "plan_period": policy.plan_period,
+        "aggregation_decay": policy.aggregation_decay,
         "suite": config.suite,
         "placement": config.placement,
         "seed": config.seed,
-        "max_steps": config.max_steps,
-        "assets": resolve_assets(config.assets).kind,
-        "quality": config.quality,
-        "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
-        "episodes": [],
+        "max_steps": config.max_steps or MAX_STEPS[config.suite],
+        "assets": assets.kind,
+        "assets_hash": assets.content_hash,
+        "quality": assets.quality(config.quality),
+        "exact": config.exact,
     }
 
 
-def resume(result: dict[str, Any], path: Path) -> dict[str, Any]:
+def result_path(config: Config, identity: dict[str, Any]) -> Path:
+    """The file to write: `config.out`, else one of its own for each identity."""
+    if config.out is not None:
+        return config.out
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{config.policy.resolve().name}_{config.suite}_{config.placement}_{digest}.json"
+    return Path("runs/eval") / name
+
+
+def read_episodes(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
     """The episodes that an earlier run left in `path`; DataError when those are of something else."""
     if not path.exists():
-        return result
+        return []
     try:
-        before = {"quality": "auto", **json.loads(path.read_text())}
-        for name in ("checkpoint_hash", "suite", "placement", "seed", "max_steps", "assets", "quality"):
-            if before[name] != result[name]:
-                raise DataError(
-                    f"{path} holds results with {name} {before[name]!r}, not {result[name]!r}: "
-                    "remove it or choose another --out"
-                )
-        return {**result, "episodes": before["episodes"]}
+        before = json.loads(path.read_text())
+        different = [name for name in identity if before[name] != identity[name]]
+        episodes = list(before["episodes"])
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is not a result of evaluate.py: {error!r}") from None
+        raise DataError(f"'{path}' is not a result of evaluate.py: {error!r}") from None
+    if different:
+        name = different[0]
+        raise DataError(
+            f"'{path}' holds results with {name} {before[name]!r}, not {identity[name]!r}: "
+            "remove it or choose another --out"
+        )
+    return episodes
 
 
 def summarise(episodes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -138,51 +159,82 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
 
 
 def print_table(result: dict[str, Any]) -> None:
-    """One line a task, and the whole."""
+    """What was measured, one line a task, and the whole."""
     episodes = result["episodes"]
+    print(
+        f"{result['label']} on {result['suite']}, {result['placement']} placements, seed {result['seed']}, "
+        f"at most {result['max_steps']} steps; {result['assets']} assets, {result['quality']} quality"
+        + (", exact" if result["exact"] else "")
+    )
     names = list(dict.fromkeys(episode["task_name"] for episode in episodes))
     for name in [*names, None]:
         s = summarise([e for e in episodes if name is None or e["task_name"] == name])
         low, high = s["interval"]
-        title = (name or f"all, {result['placement']} placements").replace("_", " ")
+        title = (name or "all").replace("_", " ")
         print(f"{title[:60]:60s} {s['successes']:4d}/{s['n']:<4d} {s['rate']:6.1%}  [{low:.1%}, {high:.1%}]")
 
 
-def main(config: Config) -> None:
-    path = config.out or Path("runs/eval") / f"{config.policy.resolve().name}_{config.placement}.json"
-    specs = make_specs(config)
-    result = resume(new_result(config), path)
+def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: dict, path: Path) -> None:
+    """Run the episodes of `specs` that `result` lacks, and add each to it and to the file as it ends."""
     done = {(e["task"], e["seed"], e["init_state"]) for e in result["episodes"]}
     waiting = [spec for spec in specs if (spec.task, spec.seed, spec.init_state) not in done]
-    policy = load_card(config.policy)["config"]
-    names = {spec.task: get_task(config.suite, spec.task).name for spec in specs}
-    started = time.monotonic()
+    names = {spec.task: get_task(spec.suite, spec.task).name for spec in specs}
+    video_dir = writable_folder(config.videos / path.stem) if config.videos else None
     with tqdm(total=len(specs), initial=len(specs) - len(waiting), unit="episode") as bar:
 
         def record(episode: EpisodeResult) -> None:
             row = {**asdict(episode.spec), "success": episode.success, "steps": episode.steps}
             result["episodes"].append({**row, "task_name": names[episode.spec.task]})
-            write_result(path, result)
             wins = sum(e["success"] for e in result["episodes"])
             bar.set_postfix_str(f"{wins}/{len(result['episodes'])} succeeded", refresh=False)
             bar.update()
+            write_result(path, result)
 
         run_episodes(
             waiting,
             partial(load_runner, str(config.policy)),
-            workers=min(config.workers, max(1, len(waiting))),
-            image_size=policy["image_size"],
-            assets=config.assets,
-            quality=config.quality,
-            render=bool(policy["low"]["cameras"]),
+            workers=config.workers,
+            image_size=policy.image_size,
+            assets=result["assets"],
+            quality=result["quality"],
+            exact=config.exact,
+            render=bool(policy.low.cameras),
             on_result=record,
-            video_dir=config.videos,
+            video_dir=video_dir,
         )
-    order = {(spec.task, spec.seed, spec.init_state): i for i, spec in enumerate(specs)}
-    result["episodes"].sort(key=lambda e: order.get((e["task"], e["seed"], e["init_state"]), len(order)))
-    write_result(path, result)
-    print_table(result)
-    print(f"{path}: {len(waiting)} episodes in {(time.monotonic() - started) / 60:.1f} minutes")
+
+
+def main(config: Config) -> None:
+    started = time.monotonic()
+    card = load_whole_card(config.policy, "policy")  # damaged weights end here, not in a worker
+    policy = read_policy_config(card, config.policy)
+    specs = make_specs(config)
+    identity = make_identity(config, card, policy)
+    if policy.low.cameras and (warning := assets_warning(card, identity["assets"])):
+        print(warning, file=sys.stderr)
+    path = result_path(config, identity)
+    writable_folder(path.parent)
+    with sole_writer(path):
+        result = {
+            "label": config.label or config.policy.resolve().name,
+            "policy": str(config.policy),
+            "commit": card.get("commit"),
+            **identity,
+            "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
+            "episodes": read_episodes(path, identity),
+        }
+        found = len(result["episodes"])
+        try:
+            run(config, policy, specs, result, path)
+        finally:  # printed before it is written: a full disk, an error or Ctrl-C loses no result
+            order = {(spec.task, spec.seed, spec.init_state): i for i, spec in enumerate(specs)}
+            last = len(order)
+            result["episodes"].sort(key=lambda e: order.get((e["task"], e["seed"], e["init_state"]), last))
+            if result["episodes"]:
+                print_table(result)
+        write_result(path, result)
+    minutes = (time.monotonic() - started) / 60
+    print(f"{path}: {len(result['episodes']) - found} episodes in {minutes:.1f} minutes")
 
 
 if __name__ == "__main__":

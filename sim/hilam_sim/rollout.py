@@ -86,10 +86,11 @@ class _Runner:
         render: bool,
         video_dir: Path | None,
         quality: str,
+        exact: bool,
     ) -> None:
         self._policy = make_policy()
         self._environment = OneEnvironment(
-            image_size=image_size, assets=assets, render=render, quality=quality
+            image_size=image_size, assets=assets, render=render, quality=quality, exact=exact
         )
         self._video_dir = video_dir
 
@@ -130,6 +131,7 @@ def run_episodes(
     on_result: Callable[[EpisodeResult], None] | None = None,
     video_dir: Path | None = None,
     quality: str = "auto",
+    exact: bool = False,
     worker_memory_mb: float = 4000.0,
 ) -> list[EpisodeResult]:
     """Run episodes in spawned workers; results come in the order of `specs`.
@@ -147,6 +149,7 @@ def run_episodes(
         on_result: Called in this process as episodes end, in order of completion.
         video_dir: Folder for an mp4 of each episode, all cameras side by side.
         quality: "auto", "fast" or "stock", as of `LiberoEnv`.
+        exact: Step as stock LIBERO to the last bit, as of `LiberoEnv`.
         worker_memory_mb: A worker that holds more after an episode is replaced by a new one.
 
     Raises:
@@ -164,7 +167,7 @@ def run_episodes(
     if not specs:
         return []
     results: dict[int, EpisodeResult] = {}
-    arguments = (make_policy, image_size, assets, render, video_dir, quality)
+    arguments = (make_policy, image_size, assets, render, video_dir, quality, exact)
     with WorkerPool(min(workers, len(specs)), _Runner, arguments, worker_memory_mb) as pool:
         for index, spec in enumerate(specs):
             pool.submit(index, spec)

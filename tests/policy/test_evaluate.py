@@ -1,13 +1,18 @@
 """Evaluation and report, on a policy with random weights that needs no images."""
 
 import json
+import resource
+import sys
+from dataclasses import replace
 
 import evaluate
 import pytest
 import report
 
-from hilam_core.errors import CheckpointError, DataError
-from hilam_core.policy import PolicyConfig, random_policy
+from hilam_core.cards import load_card
+from hilam_core.errors import CheckpointError, DataError, FileError
+from hilam_core.files import sole_writer
+from hilam_core.policy import Policy, PolicyConfig, random_policy, save_policy
 
 pytest.importorskip("robosuite")
 
@@ -18,7 +23,7 @@ def evaluation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     policy = random_policy(folder / "blind", PolicyConfig.blind())
     config = evaluate.Config(
-        policy, tasks=(0, 4), episodes=2, max_steps=4, out=folder / "eval/blind.json", assets="builtin"
+        policy, tasks=("0", "4"), episodes=2, max_steps=4, out=folder / "eval/blind.json", assets="builtin"
     )
     evaluate.main(config)
     return config, json.loads(config.out.read_text())
@@ -58,10 +63,130 @@ def test_a_damaged_checkpoint_is_refused_before_any_worker_starts(tmp_path):
     policy = random_policy(tmp_path / "policy", PolicyConfig.blind())
     weights = policy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    config = evaluate.Config(policy, tasks=(0,), episodes=1, out=tmp_path / "result.json", assets="builtin")
+    config = evaluate.Config(policy, tasks=("0",), episodes=1, out=tmp_path / "result.json", assets="builtin")
     with pytest.raises(CheckpointError, match="is damaged"):
         evaluate.main(config)
     assert not config.out.exists()
+
+
+def identity_of(config):
+    card = load_card(config.policy)
+    return evaluate.make_identity(config, card, evaluate.read_policy_config(card, config.policy))
+
+
+def default_path(config):
+    return evaluate.result_path(config, identity_of(config))
+
+
+@pytest.fixture
+def official(tmp_path, monkeypatch):
+    """A folder that is taken for the official assets."""
+    for name in ("stable_hope_objects", "stable_scanned_objects", "scenes", "textures"):
+        (tmp_path / "official" / name).mkdir(parents=True)
+    monkeypatch.setenv("LIBERO_ASSETS", str(tmp_path / "official"))
+
+
+def test_whatever_decides_an_episode_has_a_default_file_of_its_own(tmp_path, official):
+    policy = random_policy(tmp_path / "policy", PolicyConfig.blind())
+    other = tmp_path / "other"
+    config = evaluate.Config(policy, assets="builtin")
+    changes = [
+        {"suite": "libero_goal"},
+        {"placement": "scattered"},
+        {"seed": 1},
+        {"max_steps": 100},
+        {"assets": "official"},
+        {"quality": "stock"},
+        {"exact": True},
+        {"policy": random_policy(other / "seed" / "policy", PolicyConfig.blind(), seed=1)},
+        {"policy": random_policy(other / "decay" / "policy", PolicyConfig.blind(aggregation_decay=-0.01))},
+        {"policy": random_policy(other / "period" / "policy", PolicyConfig.blind(plan_period=3))},
+    ]
+    paths = {default_path(replace(config, **change)) for change in [{}, *changes]}
+    assert len(paths) == 1 + len(changes)
+    same = [{"max_steps": 280}, {"quality": "fast"}, {"episodes": 3}, {"tasks": ("1",)}, {"workers": 2}]
+    assert {default_path(replace(config, **change)) for change in same} == {default_path(config)}
+    assert default_path(config).name.startswith("policy_libero_object_stored_")
+
+
+def test_what_the_policy_was_trained_on_is_drawn_and_another_choice_is_warned_of(tmp_path, official, capsys):
+    policy = Policy(PolicyConfig.tiny())
+    trained = save_policy(tmp_path / "trained", policy, {"data": {"assets": "builtin"}})
+    config = evaluate.Config(trained, tasks=("0",), episodes=1, max_steps=1, out=tmp_path / "result.json")
+    assert identity_of(config)["assets"] == "builtin"  # though official ones are found
+    assert (
+        identity_of(replace(config, policy=save_policy(tmp_path / "unknown", policy)))["assets"] == "official"
+    )
+    config.out.write_text("{}")  # ends the program after its checks
+    for assets, warned in ((None, False), ("builtin", False), ("official", True)):
+        with pytest.raises(DataError):
+            evaluate.main(replace(config, assets=assets))
+        assert ("trained on pictures of the builtin assets" in capsys.readouterr().err) == warned
+
+
+def test_two_processes_never_write_one_result(evaluation):
+    config, _ = evaluation
+    before = config.out.read_text()
+    with sole_writer(config.out), pytest.raises(FileError, match="another process is writing"):
+        evaluate.main(replace(config, episodes=3))
+    assert config.out.read_text() == before
+
+
+def test_results_are_printed_though_the_disk_is_full(evaluation, tmp_path, capsys):
+    config, _ = evaluation
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(FileError, match=r"cannot write '.*full\.json'"):
+            evaluate.main(replace(config, tasks=("0",), episodes=1, out=tmp_path / "full.json"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "full.json").exists()
+    assert "0/1" in capsys.readouterr().out
+
+
+def test_exact_stepping_can_be_asked_for_and_is_recorded(evaluation, tmp_path, capsys):
+    config, _ = evaluation
+    out = tmp_path / "exact.json"
+    evaluate.main(
+        replace(config, tasks=("pick_up_the_milk_and_place_it_in_the_basket",), exact=True, out=out)
+    )
+    result = json.loads(out.read_text())
+    assert result["exact"] is True and [e["task"] for e in result["episodes"]] == [7, 7]
+    assert "exact" in capsys.readouterr().out
+    with pytest.raises(DataError, match="holds results with exact True, not False"):
+        evaluate.main(replace(config, out=out))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-1"], "seed must be at least 0, got -1"),
+        (["--seed", "4294967296"], "seed must be at most"),
+        (["--episodes", "0"], "episodes must be at least 1, got 0"),
+        (["--max-steps", "0"], "max_steps must be at least 1, got 0"),
+        (["--workers", "0"], "workers must be at least 1, got 0"),
+        (["--episodes", "51"], "51 episodes"),
+        (["--tasks", "10"], "unknown task 10 in libero_object"),
+        (["--tasks", "juggle"], "unknown task 'juggle' in libero_object"),
+        (["--suite", "libero_objects"], "unknown suite 'libero_objects'"),
+        (["--out", "."], "out '.' is a folder"),
+        (["--out", "text.txt"], "'text.txt' is not a result of evaluate.py"),
+        (["--out", "text.txt/result.json"], "cannot write to the folder 'text.txt'"),
+        (["--videos", "text.txt"], "cannot write to the folder 'text.txt"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    policy = random_policy(tmp_path / "policy")
+    (tmp_path / "text.txt").write_text("notes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", str(policy), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        evaluate.run_program(evaluate.main, evaluate.Config)
+    error = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
 def test_the_report_has_a_row_for_every_evaluation_and_a_picture(evaluation, tmp_path):

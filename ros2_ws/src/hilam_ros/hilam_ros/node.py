@@ -190,10 +190,10 @@ class StackNode(Node):
 
     @contextmanager
     def refusing(self, what: str) -> Iterator[None]:
-        """Handle something that arrived; where it cannot be used (ValueError), refuse it."""
+        """Handle something that arrived; where it cannot be used (HilamError, ValueError), refuse it."""
         try:
             yield
-        except ValueError as error:
+        except (HilamError, ValueError) as error:
             self.refuse(f"{what}: {error}")
 
     def refuse(self, reason: str) -> None:
