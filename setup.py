@@ -13,7 +13,7 @@ setup(
     ],
     package_dir={"": ".", "hilam_sim": "sim/hilam_sim"},
     include_package_data=True,
-    package_data={"hilam_core": ["**/*.npz"], "hilam_sim.assets.bodies": ["*.txt"]},
+    package_data={"hilam_core": ["**/*.npz"], "hilam_sim.assets.bodies": ["*.txt", "LICENSE"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/hilam"]),
         ("share/hilam", ["package.xml"]),

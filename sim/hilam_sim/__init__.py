@@ -1,10 +1,11 @@
 """LIBERO on MuJoCo: tasks, placements, experts, recording and parallel rollouts."""
 
-from hilam_sim.backend import check_gl_name
+from hilam_sim.backend import importable_gl
 from hilam_sim.errors import SimError
 
-check_gl_name()  # before mujoco, which ends in a traceback
+with importable_gl():
+    import mujoco  # noqa: F401
 
-from hilam_sim.env import LiberoEnv  # noqa: E402
+from hilam_sim.env import LiberoEnv
 
 __all__ = ["LiberoEnv", "SimError"]

@@ -13,7 +13,8 @@ import logging
 import os
 import sys
 import types
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,37 +63,73 @@ def _has_egl() -> bool:
     return bool(signature(address)(0, None, ctypes.byref(count))) and count.value > 0
 
 
-def check_gl_name() -> None:
-    """Refuse a $MUJOCO_GL that mujoco does not know.
+def _gl_variable(name: str) -> str:
+    return os.environ.get(name, "").strip().lower()
 
-    Raises:
-        SimError: naming it.
-    """
-    name = os.environ.get("MUJOCO_GL", "").strip().lower()
+
+def gl_conflict() -> str | None:
+    """What is wrong with $MUJOCO_GL and $PYOPENGL_PLATFORM, in one line; None where nothing is."""
+    name, platform = _gl_variable("MUJOCO_GL"), _gl_variable("PYOPENGL_PLATFORM")
     switches = "enable", "enabled", "on", "true", "1", "disable", "off", "false", "0"
     if name not in ("", "egl", "osmesa", "glfw", "glx", "disabled", *switches):
-        raise SimError(f"MUJOCO_GL={name} is none of egl, osmesa, glfw, disabled: unset it or choose one")
+        return f"MUJOCO_GL={name} is none of egl, osmesa, glfw, disabled: unset it or choose one"
+    if name in ("egl", "osmesa") and platform not in ("", name):
+        return f"MUJOCO_GL={name} and PYOPENGL_PLATFORM={platform} contradict each other: unset one of them"
+    if name == "" and platform not in ("", "egl", "osmesa"):
+        return f"PYOPENGL_PLATFORM={platform} cannot render off-screen: unset it, or choose egl or osmesa"
+    return None
 
 
-@cache
-def has_gl() -> bool:
-    """Whether there is anything to render off-screen with."""
-    return _has_egl() or _has_osmesa()
+@contextmanager
+def importable_gl() -> Iterator[None]:
+    """MuJoCo and robosuite import, even where $MUJOCO_GL or $PYOPENGL_PLATFORM name what cannot render.
+
+    They would end in a traceback at import. Without rendering nothing is wrong; where something is to be
+    rendered, `select_gl` and the renderer say in one line what is.
+    """
+    missing = {"egl": lambda: not _has_egl(), "osmesa": lambda: not _has_osmesa()}
+    if gl_conflict() or missing.get(_gl_variable("MUJOCO_GL"), lambda: False)():
+        with _variable_set("MUJOCO_GL", "disabled"):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _variable_set(name: str, value: str) -> Iterator[None]:
+    """An environment variable that has another value for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def select_gl() -> str | None:
-    """Choose MuJoCo's off-screen GL: $MUJOCO_GL where set, else egl, else osmesa; None if there is none."""
+    """Choose MuJoCo's off-screen GL; None where there is none.
+
+    What $MUJOCO_GL says, else what $PYOPENGL_PLATFORM says, else EGL where it finds a device, else OSMesa.
+
+    Raises:
+        SimError: the two variables contradict each other, or name what cannot render off-screen.
+    """
+    if conflict := gl_conflict():
+        raise SimError(f"{conflict}; or use render=False")
     # Software rendering on the calling thread: helper threads only fight with the other workers for cores.
     os.environ.setdefault("LP_NUM_THREADS", "0")
     # Mesa's cache writes to the home directory, from a thread of such low priority that on a busy machine a
     # process takes a minute to die of it; without it the first image costs 0.3 s more.
     os.environ.setdefault("MESA_SHADER_CACHE_DISABLE", "true")
-    chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
+    chosen = _gl_variable("MUJOCO_GL") or _gl_variable("PYOPENGL_PLATFORM")
     if not chosen:
         chosen = "egl" if _has_egl() else "osmesa" if _has_osmesa() else ""
-        if not chosen:
-            return None
-        os.environ["MUJOCO_GL"] = chosen
+    if not chosen:
+        return None
+    os.environ["MUJOCO_GL"] = chosen
     if chosen == "egl":
         os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
     return chosen
@@ -134,26 +171,20 @@ def _import_libero() -> Any:
     if not config.exists() or config.read_text() != text:
         with replacing(config) as draft:
             draft.write_text(text)
-    before = os.environ.get("LIBERO_CONFIG_PATH")
-    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
-    try:
+    with _variable_set("LIBERO_CONFIG_PATH", str(folder)):
         return importlib.import_module("libero.libero")
-    finally:
-        if before is None:
-            del os.environ["LIBERO_CONFIG_PATH"]
-        else:
-            os.environ["LIBERO_CONFIG_PATH"] = before
 
 
 @cache
 def _prepare() -> Any:
     for variable, folder in (("NUMBA_CACHE_DIR", "numba"), ("MPLCONFIGDIR", "matplotlib")):
         os.environ.setdefault(variable, str(cache_folder(folder)))
-    if select_gl() is None:
-        os.environ["MUJOCO_GL"] = "disabled"
+    with suppress(SimError):  # told where something is rendered
+        select_gl()
     _preload_robosuite_macros()
     _log_mujoco_warnings()
-    return _import_libero()
+    with importable_gl():
+        return _import_libero()
 
 
 def _log_mujoco_warnings() -> None:
@@ -167,4 +198,5 @@ def libero_envs(assets_path: Path) -> Any:
     """The module `libero.libero.envs`, reading assets from `assets_path` from now on."""
     libero = _prepare()
     libero._assets_path_cache = str(assets_path)
-    return importlib.import_module("libero.libero.envs")
+    with importable_gl():
+        return importlib.import_module("libero.libero.envs")

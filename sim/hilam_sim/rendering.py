@@ -11,7 +11,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from hilam_sim.backend import GL_HINT, has_gl, select_gl
+from hilam_sim.backend import GL_HINT, select_gl
 from hilam_sim.culling import VISUAL_GROUP, Culler
 from hilam_sim.errors import SimError
 
@@ -20,12 +20,10 @@ _HIDDEN_GROUP = 0  # that of the collision geoms
 
 def _gl_context(size: int) -> Any:
     name = select_gl()
-    if name not in ("egl", "osmesa", "glfw", "glx"):
-        if has_gl():
-            raise SimError(
-                f"MUJOCO_GL={name} cannot render: unset it or use egl or osmesa; or use render=False"
-            )
+    if name is None:
         raise SimError(f"no OpenGL library for off-screen rendering: {GL_HINT}; or use render=False")
+    if name not in ("egl", "osmesa", "glfw", "glx"):
+        raise SimError(f"MUJOCO_GL={name} cannot render: unset it or use egl or osmesa; or use render=False")
     try:
         module = importlib.import_module(f"mujoco.{'glfw' if name == 'glx' else name}")
         context = module.GLContext(size, size)

@@ -1,5 +1,6 @@
 """The built-in asset pack: complete, reproducible, and the same physics as LIBERO's own assets."""
 
+import importlib.metadata
 import multiprocessing
 import os
 import runpy
@@ -105,6 +106,13 @@ def test_an_unwritable_cache_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HILAM_CACHE", str(tmp_path / "file"))
     with pytest.raises(SimError, match="set HILAM_CACHE"):
         resolve_assets("builtin")
+
+
+def test_liberos_licence_stands_where_its_numbers_do():
+    theirs = next(file for file in importlib.metadata.files("hf-libero") if file.name == "LICENSE")
+    ours = Path(resolve.__file__).parent / "bodies" / "LICENSE"
+    assert ours.read_text() == theirs.read_text()
+    assert "Copyright (c) 2023 Lifelong Robot Learning" in ours.read_text()
 
 
 def test_another_body_is_another_pack(tmp_path):

@@ -1,8 +1,8 @@
 """The physical bodies of the objects and fixtures: LIBERO's collision primitives as numbers.
 
-Bodies, joints, masses and contacts are those of LIBERO's assets (MIT licence), so that states, demonstrations
-and success rates carry over exactly. Each object is one file of the folder `bodies`, in metres, kilograms and
-radians; `tools/import_body.py` writes such a file from an object's MJCF. Its rows:
+Bodies, joints, masses and contacts are those of LIBERO's assets (MIT licence: `bodies/LICENSE`), so that
+states, demonstrations and success rates carry over exactly. Each object is one file of the folder `bodies`,
+in metres, kilograms and radians; `tools/import_body.py` writes such a file from an object's MJCF. Its rows:
 
     folder F                  subfolder of the assets
     extent B T R              heights of the bottom and top sites; x and y of the horizontal radius site
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from hilam_sim.assets.mjcf import add
 
+# LIBERO's for nearly all of its objects.
 CONTACT = {"solimp": "0.998 0.998 0.001", "solref": "0.001 1", "density": "100", "friction": "0.95 0.3 0.1"}
 _SIZES = {"box": 3, "capsule": 2, "cylinder": 2}
 _FOLDER = Path(__file__).with_name("bodies")

@@ -1,4 +1,7 @@
-"""The rooms: arenas and the floor and wall textures that LIBERO's arena classes ask for by file name."""
+"""The rooms: arenas and the floor and wall textures that LIBERO's arena classes ask for by file name.
+
+Poses and sizes of walls, lights, cameras and tables are LIBERO's (MIT licence: `bodies/LICENSE`).
+"""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
