@@ -78,6 +78,14 @@ def proprioception(ee_pos: np.ndarray, ee_quat: np.ndarray, gripper_qpos: np.nda
     return np.concatenate([position, vector * scale, fingers], axis=-1).astype(np.float32)
 
 
+def central_square(images: Any) -> Any:
+    """The central square of images [..., H, W, C], arrays or tensors: a view, what every model is shown."""
+    height, width = images.shape[-3:-1]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side, :]
+
+
 def prepare_image(image: np.ndarray, size: int) -> np.ndarray:
     """Crop to the central square and resize an RGB uint8 [H, W, 3] image to [size, size, 3]; the identity at
     that size."""
@@ -86,10 +94,8 @@ def prepare_image(image: np.ndarray, size: int) -> np.ndarray:
         raise ObservationError(
             f"image must be uint8 [height, width, 3], got {image.dtype} {list(image.shape)}"
         )
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    image = image[top : top + side, left : left + side]
+    image = central_square(image)
+    side = len(image)
     if side != size:
         image = cv2.resize(
             image, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR

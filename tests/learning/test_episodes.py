@@ -1,14 +1,20 @@
+import os
+import shutil
+import uuid
+
 import h5py
 import numpy as np
 import pytest
 from synthetic import PHASES, write_demonstrations
 
 from hilam_core.data import (
+    Clip,
     LatentStore,
     SkillStore,
     content_hash,
     read_clips,
     read_demonstrations,
+    split_held_out,
 )
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.video import read_video, write_video
@@ -116,11 +122,206 @@ def test_video_round_trip_and_corrupt_video(tmp_path):
         read_video(tmp_path / "bad.mp4")
 
 
-def test_content_hash_follows_content_not_place(tmp_path):
+def test_files_of_one_name_stay_apart_by_their_folders(tmp_path):
+    for seed, folder in enumerate(("scattered", "stored")):
+        write_demonstrations(tmp_path / folder / "a_demo.hdf5", episodes=2, seed=seed)
+    write_demonstrations(tmp_path / "stored" / "b_demo.hdf5", episodes=1)
+    paths = [tmp_path / "scattered", tmp_path / "stored"]
+    episodes = read_demonstrations(paths)
+    assert [e.key for e in episodes] == [
+        "scattered/a_demo/demo_0",
+        "scattered/a_demo/demo_1",
+        "stored/a_demo/demo_0",
+        "stored/a_demo/demo_1",
+        "b_demo/demo_0",
+    ]
+    assert not np.array_equal(episodes[0].frames["agentview"], episodes[2].frames["agentview"])
+    store = LatentStore({e.key: {"z": e.actions, "valid": np.int64(1)} for e in episodes}, {})
+    store.write(tmp_path / "latents.h5")
+    again = LatentStore.read(tmp_path / "latents.h5")
+    assert sorted(again) == sorted(store)
+    np.testing.assert_array_equal(again["stored/a_demo/demo_1"]["z"], episodes[3].actions)
+    assert len(read_demonstrations(paths, tasks=["a"])) == 4
+
+
+def test_a_file_given_twice_is_read_once_and_in_any_order(tmp_path):
+    first = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=1)
+    second = write_demonstrations(tmp_path / "b_demo.hdf5", episodes=1)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a_demo.hdf5").symlink_to(first)
+    keys = ["a_demo/demo_0", "b_demo/demo_0"]
+    for paths in ([tmp_path], [second, first], [tmp_path, tmp_path / "links", first]):
+        assert [e.key for e in read_demonstrations(paths)] == keys
+
+
+def test_two_files_of_one_name_in_a_folder_are_refused(tmp_path):
+    write_demonstrations(tmp_path / "a_demo.hdf5", episodes=1)
+    write_demonstrations(tmp_path / "a_demo.h5", episodes=1, seed=1)
+    with pytest.raises(
+        DataError, match=r"a_demo\.h5 and .*a_demo\.hdf5 have the same name 'a_demo': rename one"
+    ):
+        read_demonstrations(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a_demo.HDF5", "a_demo.h5", "a_demo.Hdf5"])
+def test_suffixes_in_capitals_and_h5_are_demonstrations_and_stores_are_not(tmp_path, name):
+    write_demonstrations(tmp_path / name, episodes=1)
+    LatentStore({"a/demo_0": {"z": np.zeros((2, 2)), "valid": 1}}, {}).write(tmp_path / "latents.h5")
+    assert [e.key for e in read_demonstrations(tmp_path)] == ["a_demo/demo_0"]
+    assert [c.key for c in read_clips(tmp_path)] == ["a_demo/demo_0"]
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    for name, read in (("clip.mp4", read_demonstrations), ("notes.txt", read_clips)):
+        (tmp_path / name).touch()
+        with pytest.raises(DataError, match=rf"{name} is none of \*\.hdf5, \*\.h5"):
+            read(tmp_path / name)
+
+
+def with_other_pictures(source, path, change):
+    """A copy of a file of demonstrations, with agentview's images changed."""
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy2(source, path)
+    with h5py.File(path, "r+") as file:
+        for demo in file["data"].values():
+            images = demo["obs/agentview_rgb"]
+            images[:] = change(images[:])
+    return path
+
+
+def inverted(images):
+    return 255 - images
+
+
+def one_pixel_of_the_last_image(images):
+    images[-1, 3, 3, 0] ^= 1
+    return images
+
+
+@pytest.mark.parametrize("change", [inverted, one_pixel_of_the_last_image])
+def test_other_pictures_are_other_data_unless_nobody_looked_at_them(tmp_path, change):
+    path = write_demonstrations(tmp_path / "x" / "a_demo.hdf5")
+    other = with_other_pictures(path, tmp_path / "y" / "a_demo.hdf5", change)
+    ours, theirs = read_demonstrations(path), read_demonstrations(other)
+    assert content_hash(ours) != content_hash(theirs)
+    assert content_hash(ours, ["agentview"]) != content_hash(theirs, ["agentview"])
+    assert content_hash(ours, ["eye_in_hand"]) == content_hash(theirs, ["eye_in_hand"])
+    seen = [content_hash(read_demonstrations(p, cameras=())) for p in (path, other)]
+    assert seen[0] == seen[1], "a blind policy sees no difference"
+    assert content_hash(read_clips(path)) == content_hash(ours, ["agentview"])
+
+
+def test_the_hash_of_the_pictures_is_made_once(tmp_path):
+    path = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=2)
+    first, again = read_demonstrations(path), read_demonstrations(path)
+    assert content_hash(first) == content_hash(again)
+    for episode in again:
+        unknown = Clip(key=episode.key, frames=episode.frames, instruction=episode.instruction)
+        known = Clip(**{**vars(unknown), "picture_hashes": episode.picture_hashes})
+        assert known.content_hash() == unknown.content_hash()
+        assert set(episode.picture_hashes) == {"agentview", "eye_in_hand"}
+
+
+@pytest.mark.parametrize("field", ["actions", "obs/ee_pos", "obs/joint_states"])
+def test_other_numbers_are_other_data(tmp_path, field):
+    path = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=2)
+    before = content_hash(read_demonstrations(path))
+    with h5py.File(path, "r+") as file:
+        file[f"data/demo_1/{field}"][0, 0] = 0.5
+    assert content_hash(read_demonstrations(path)) != before
+
+
+def test_content_hash_follows_content_not_place_nor_order(tmp_path):
     for folder, seed in (("x", 0), ("y", 0), ("z", 1)):
         write_demonstrations(tmp_path / folder / "a_demo.hdf5", seed=seed)
     x, y, z = (content_hash(read_demonstrations(tmp_path / f)) for f in "xyz")
     assert x == y != z
+    assert content_hash(read_demonstrations(tmp_path / "x")[::-1]) == x
+
+
+def test_a_file_replaced_in_place_under_its_old_time_is_decoded_again(tmp_path):
+    path = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=1)
+    other = with_other_pictures(path, tmp_path / "other" / "a_demo.hdf5", inverted)
+    before, stat = read_demonstrations(path)[0].frames["agentview"].copy(), path.stat()
+    assert other.stat().st_size == stat.st_size
+    shutil.copyfile(other, path)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    np.testing.assert_array_equal(read_demonstrations(path)[0].frames["agentview"], 255 - before)
+
+
+def test_a_damaged_cache_is_made_again(tmp_path):
+    path = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=1)
+    frames = read_demonstrations(path)[0].frames["agentview"].copy()
+    for cached in (tmp_path / ".frames" / "a_demo.hdf5").glob("agentview.*"):
+        cached.write_bytes(cached.read_bytes()[:200] if cached.suffix == ".npy" else b"{")
+        np.testing.assert_array_equal(read_demonstrations(path)[0].frames["agentview"], frames)
+
+
+def test_cameras_whose_names_resemble_each_other_keep_their_caches(tmp_path):
+    path = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=1)
+    cameras = ("agentview", "agentview.left", "agentview%2F")
+    with h5py.File(path, "r+") as file:
+        obs = file["data/demo_0/obs"]
+        for i, camera in enumerate(cameras[1:], 1):
+            obs[f"{camera}_rgb"] = obs["agentview_rgb"][:] ^ i
+    for _ in range(2):
+        frames = read_demonstrations(path, cameras=cameras)[0].frames
+        for i, camera in enumerate(cameras):
+            np.testing.assert_array_equal(frames[camera], frames["agentview"] ^ i)
+    assert len(cached_frames(tmp_path)) == 3
+
+
+def clips_named(keys):
+    return [Clip(key=key, frames={}) for key in keys]
+
+
+def held_out_keys(keys):
+    train, held_out = split_held_out(clips_named(keys))
+    assert len(train) + len(held_out) == len(keys)
+    return {clip.key for clip in held_out}
+
+
+@pytest.mark.parametrize("count", [*range(2, 30), 50, 400])
+def test_held_out_episodes_are_the_same_for_every_stage(count):
+    """Whatever the order, the other files, and whether a stage sees demonstrations or videos of them."""
+    demos = [f"push_demo/demo_{i}" for i in range(count)]
+    held_out = held_out_keys(demos)
+    assert 1 <= len(held_out) <= max(1, 0.2 * count)
+    assert held_out_keys(demos[::-1]) == held_out
+    others = [f"pull_demo/demo_{i}" for i in range(13)] + ["one_demo/demo_0", "12.webm/video"]
+    assert held_out_keys(others + demos) & set(demos) == held_out
+    beside = [f"stored/push_demo/demo_{i}" for i in range(count)]
+    moved = [f"scattered/{key}" for key in demos]
+    assert held_out_keys(moved + beside) & set(moved) == {f"scattered/{key}" for key in held_out}
+    videos = {f"push_{i:04d}.mp4/video": key for i, key in enumerate(demos)}
+    assert {videos[key] for key in held_out_keys(list(videos))} == held_out
+
+
+def test_one_episode_alone_is_trained_on():
+    assert held_out_keys(["a_demo/demo_0"]) == held_out_keys(["clip.mp4/video"]) == set()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{i}.webm" for i in range(1, 200_000, 200)],
+        [f"{i}.webm" for i in range(0, 2000, 2)],
+        [f"{uuid.UUID(int=i * 7**40)}.mp4" for i in range(1000)],
+        [f"ride on the {i}th.MP4" for i in range(1000)],
+        [f"clip_{i:06d}.avi" for i in range(0, 20_000, 20)],
+    ],
+    ids=["numbers", "even_numbers", "uuids", "words", "series_with_gaps"],
+)
+def test_a_twentieth_of_videos_is_held_out_whatever_their_names(names):
+    keys = [f"{name}/video" for name in names]
+    held_out = held_out_keys(keys)
+    assert 25 <= len(held_out) <= 75
+    assert held_out_keys(keys[:600]) == held_out & set(keys[:600]), "more videos change nothing"
+
+
+def test_files_of_one_demonstration_each_are_held_out_too():
+    assert 25 <= len(held_out_keys([f"episode_{i}/demo_0" for i in range(1000)])) <= 75
+    assert len(held_out_keys(["a_demo/demo_0", "b_demo/demo_0"])) == 1
 
 
 def test_stores_round_trip_and_refuse_what_does_not_fit(tmp_path):
