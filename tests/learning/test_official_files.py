@@ -124,3 +124,153 @@ def test_instructions_written_as_lists_or_quoted_are_plain(official):
         with h5py.File(official, "a") as file:
             file["data"].attrs["problem_info"] = json.dumps({"language_instruction": written})
         assert read_demonstrations(official)[0].instruction == INSTRUCTION
+
+
+def change(path, name, values):
+    with h5py.File(path, "r+") as file:
+        del file["data"][name]
+        file["data"][name] = values
+
+
+def change_attribute(path, name, value):
+    with h5py.File(path, "r+") as file:
+        if value is None:
+            del file["data"].attrs[name]
+        else:
+            file["data"].attrs[name] = value
+
+
+@pytest.mark.parametrize("convention", ["opengl", "opencv", None])
+def test_images_are_upright_in_either_convention(official, convention):
+    change_attribute(official, "macros_image_convention", convention)
+    if convention == "opencv":
+        with h5py.File(official) as file:
+            upright = file["data/demo_0/obs/agentview_rgb"][:][:, ::-1]
+        change(official, "demo_0/obs/agentview_rgb", upright)
+    frames = read_demonstrations(official, limit=1, cameras=("agentview",))[0].frames["agentview"]
+    assert (frames[:, 0, 0] == (200, 0, 0)).all() and (frames[:, -1, 0] == (0, 100, 0)).all()
+
+
+def refused(path, message):
+    with pytest.raises(DataError, match=message) as error:
+        read_demonstrations(path)
+    assert path.name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_unknown_image_convention_is_named(official):
+    change_attribute(official, "macros_image_convention", "metal")
+    refused(official, "macros_image_convention is 'metal', neither 'opengl'")
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction"),
+    [
+        ("KITCHEN_SCENE3_turn_on_the_stove_demo", "turn on the stove"),
+        ("LIVING_ROOM_SCENE10_put_the_mug_on_the_plate_demo", "put the mug on the plate"),
+        ("STUDY_SCENE1_pick_up_the_book", "pick up the book"),
+        ("open_the_middle_drawer_demo", "open the middle drawer"),
+    ],
+)
+def test_an_instruction_from_the_file_name_leaves_out_the_scene(official, name, instruction):
+    change_attribute(official, "problem_info", None)
+    path = official.rename(official.with_name(f"{name}.hdf5"))
+    assert read_demonstrations(path)[0].instruction == instruction
+
+
+@pytest.mark.parametrize(
+    ("recorded", "message"),
+    [
+        ({"control_freq": 10}, "recorded with control_freq 10, LIBERO's demonstrations with 20"),
+        ({"controller_configs": {"type": "JOINT_POSITION"}}, "type 'JOINT_POSITION'.* 'OSC_POSE'"),
+        ({"controller_configs": {"control_delta": False}}, "control_delta False"),
+        ({"controller_configs": {"output_max": [0.1] * 6}}, r"output_max \[0.1, .*\[0.05, "),
+    ],
+)
+def test_actions_that_mean_something_else_are_refused(official, recorded, message):
+    change_attribute(official, "env_args", json.dumps({"env_kwargs": recorded}))
+    refused(official, message)
+
+
+def test_the_controller_as_libero_records_it_is_taken(official):
+    controller = {
+        "type": "OSC_POSE",
+        "input_max": 1,
+        "input_min": -1,
+        "output_max": [0.05, 0.05, 0.05, 0.5, 0.5, 0.5],
+        "output_min": [-0.05, -0.05, -0.05, -0.5, -0.5, -0.5],
+        "kp": 150,
+        "control_delta": True,
+    }
+    kwargs = {"controller_configs": controller, "control_freq": 20}
+    change_attribute(official, "env_args", json.dumps({"type": 1, "env_kwargs": kwargs}))
+    assert len(read_demonstrations(official)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("actions", np.full((5, 7), 1.5), r"demo_1 has actions up to 1.5, LIBERO's lie in \[-1, 1\]"),
+        ("actions", np.zeros((5, 6)), r"demo_1 has actions of shape \[5, 6\].* needs \[5, 7\]"),
+        ("actions", np.zeros((5,)), r"demo_1 has actions of shape \[5\].* needs \[5, 7\]"),
+        ("actions", np.zeros((0, 7)), "demo_1 is too short, it has 0 actions"),
+        ("actions", np.zeros((1, 7)), "demo_1 is too short, it has 1 actions"),
+        ("actions", np.zeros((4, 7)), "demo_1 has 5 images of agentview, 4 actions"),
+        ("obs/ee_pos", np.zeros((4, 3)), r"demo_1 has ee_pos of shape \[4, 3\].* needs \[5, 3\]"),
+        ("obs/joint_states", np.zeros((5, 6)), r"demo_1 has joint_pos of shape \[5, 6\].* needs \[5, 7\]"),
+        ("obs/gripper_states", np.zeros((5, 1)), r"demo_1 has gripper_qpos of shape \[5, 1\]"),
+        ("robot_states", np.zeros((5, 9)), "demo_1 has ee_quat .0, 0, 0, 0., which is no rotation"),
+        ("obs/agentview_rgb", np.zeros((5, 4, 4, 3)), r"images are float64 \[5, 4, 4, 3\]"),
+        ("obs/eye_in_hand_rgb", np.zeros((5, 4, 4, 3), np.uint8), "images of different sizes"),
+    ],
+)
+def test_a_demonstration_of_another_shape_is_named(official, name, values, message):
+    change(official, f"demo_1/{name}", values)
+    refused(official, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("actions", "actions"),
+        ("robot_states", "ee_quat"),
+        ("obs/ee_pos", "ee_pos"),
+        ("obs/gripper_states", "gripper_qpos"),
+        ("obs/joint_states", "joint_pos"),
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_named_by_file_episode_field_and_step(official, name, field, value):
+    with h5py.File(official, "r+") as file:
+        file[f"data/demo_2/{name}"][3, -1] = value
+    refused(official, f"demo_2 has {field} that are not finite at step 3")
+
+
+@pytest.mark.parametrize("name", ["demo_x", "demo_", "demo_1b"])
+def test_a_demonstration_without_a_number_is_named(official, name):
+    with h5py.File(official, "r+") as file:
+        file["data"].move("demo_1", name)
+    refused(official, f"'data/{name}' has no number: call it demo_0, demo_1")
+
+
+def with_gripper(path, command):
+    """Fingers that open for three steps and close for two, again and again, under these commands."""
+    with h5py.File(path, "r+") as file:
+        for demo in file["data"].values():
+            closing = np.arange(len(demo["actions"])) % 5 > 2
+            width = np.cumsum(np.where(closing, -0.006, 0.004)) + 0.01
+            states = np.stack([width, -width], axis=1)
+            demo["obs/gripper_states"][:], demo["robot_states"][:, :2] = states, states
+            demo["actions"][:, -1] = np.roll(command(closing), -1)
+    return path
+
+
+def test_gripper_commands_that_agree_with_the_fingers_are_taken(official):
+    with_gripper(official, lambda closing: np.where(closing, 1.0, -1.0))
+    assert len(read_demonstrations(official)) == 4
+
+
+def test_gripper_commands_of_another_sign_or_range_are_refused(official):
+    with_gripper(official, lambda closing: np.where(closing, -1.0, 1.0))
+    refused(official, "the fingers open where the gripper command is positive, LIBERO's close")
+    with_gripper(official, lambda closing: np.where(closing, 1.0, 0.0))
+    refused(official, r"gripper commands in \[0, 1\], LIBERO's are -1 to open and 1 to close")
