@@ -129,5 +129,8 @@ def cache_folder(*names: str) -> Path:
     """
     if chosen := os.environ.get("HILAM_CACHE"):
         return Path(chosen).expanduser().absolute().joinpath(*names)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a container's user without a name
+        raise FileError("this user has no home folder for caches: set HILAM_CACHE to a folder") from None
     return home.absolute().joinpath("hilam", *names)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from hilam_core.cards import checkpoint_hash, load_card
 from hilam_core.data import LatentStore, content_hash, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError
+from hilam_core.files import writable_folder
 from hilam_core.lam import action_probe, extract_latents, load_lam
 from hilam_core.program import run_program
 
@@ -44,6 +45,7 @@ class Config:
 
 def main(config: Config) -> None:
     card, model = load_card(config.lam, "lam"), load_lam(config.lam)
+    writable_folder(config.out.parent)
     gap = card["program"]["gap"] if config.gap is None else config.gap
     episodes = read_demonstrations(config.data, limit=config.limit, cameras=(config.camera,))
     latents = {}

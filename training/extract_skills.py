@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import LatentStore, SkillStore, read_demonstrations, split_held_out
-from hilam_core.files import write_json
+from hilam_core.files import writable_folder, write_json
 from hilam_core.program import run_program
 from hilam_core.skills import extract_skills, load_skills, segmentation_report
 from hilam_core.skills.figures import draw_strip
@@ -42,6 +42,8 @@ class Config:
 
 def main(config: Config) -> None:
     model, card = load_skills(config.skills)
+    for folder in (config.skills, config.out.parent):
+        writable_folder(folder)
     store = LatentStore.read(config.latents).require(checkpoint_hash=card["parents"]["lam"])
     skills = {
         key: extract_skills(model, arrays["z"], int(arrays["valid"]))
@@ -77,9 +79,9 @@ def report_segmentation(config: Config, skills: dict, phases: dict, gap: int) ->
         for s in (1, 2)
         for name, shift in (("", 0), ("_centred", gap // 2))
     }
-    write_json(config.skills / "segmentation.json", report)
     for name, row in report.items():
         print(f"{name:16s}", json.dumps({k: round(v, 3) for k, v in row.items()}))
+    write_json(config.skills / "segmentation.json", report)
 
 
 if __name__ == "__main__":

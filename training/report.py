@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import tyro
 
 from hilam_core.errors import DataError
+from hilam_core.files import replacing
 from hilam_core.program import run_program
 from hilam_core.statistics import wilson_interval
 
@@ -113,17 +114,18 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(labels), fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, dpi=150)
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=150)
     plt.close(figure)
 
 
 def main(config: Config) -> None:
     results = read_results(config.results)
-    config.out.mkdir(parents=True, exist_ok=True)
     text = f"{overall_table(results)}\n\n{task_table(results)}\n"
-    (config.out / "results.md").write_text(text)
-    draw(results, config.out / "results.png")
     print(text)
+    with replacing(config.out / "results.md") as draft:
+        draft.write_text(text)
+    draw(results, config.out / "results.png")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,20 @@ def test_one_rule_says_where_caches_lie(monkeypatch, tmp_path):
     assert str(cache_folder()) == "/somewhere/hilam"
 
 
+def test_a_user_without_a_home_is_told_what_to_set():
+    if os.geteuid() != 0:
+        pytest.skip("only root can become a user without a name")
+    program = "import os; os.setuid(54321); cache_folder()"
+    bare = {k: v for k, v in os.environ.items() if k not in ("HOME", "HILAM_CACHE", "XDG_CACHE_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", f"from hilam_core.files import cache_folder; {program}"],
+        env=bare,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1].endswith("no home folder for caches: set HILAM_CACHE to a folder")
+
+
 HOLD = """import sys, time
 from hilam_core.files import sole_writer
 with sole_writer(sys.argv[1]):

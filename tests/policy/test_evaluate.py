@@ -202,6 +202,15 @@ def test_the_report_has_a_row_for_every_evaluation_and_a_picture(evaluation, tmp
     assert (tmp_path / "report/results.png").stat().st_size > 5000
 
 
+def test_a_report_that_cannot_be_written_was_printed(evaluation, tmp_path, capsys):
+    _, result = evaluation
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    (tmp_path / "report" / "results.md").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"results\.md"):
+        report.main(report.Config([tmp_path / "a.json"], tmp_path / "report"))
+    assert "| blind | stored | 0.0% |" in capsys.readouterr().out
+
+
 def test_a_report_of_something_else_is_refused_in_one_line(tmp_path):
     (tmp_path / "x.json").write_text("[1, 2")
     with pytest.raises(DataError, match=r"x\.json"):
