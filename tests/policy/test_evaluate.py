@@ -206,7 +206,7 @@ def test_a_report_that_cannot_be_written_was_printed(evaluation, tmp_path, capsy
     _, result = evaluation
     (tmp_path / "a.json").write_text(json.dumps(result))
     (tmp_path / "report" / "results.md").mkdir(parents=True)
-    with pytest.raises(OSError, match=r"results\.md"):
+    with pytest.raises(FileError, match=r"results\.md"):
         report.main(report.Config([tmp_path / "a.json"], tmp_path / "report"))
     assert "| blind | stored | 0.0% |" in capsys.readouterr().out
 
