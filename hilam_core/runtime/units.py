@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from transforms3d.quaternions import axangle2quat, qmult
 
-from hilam_core.errors import HilamError
+from hilam_core.errors import ConfigError, HilamError
 
 ACTION_DIM = 7
 
@@ -30,6 +30,10 @@ class CommandScale:
     gripper_open_m: float = 0.04  # position of each finger
     gripper_closed_m: float = 0.0
     gripper_binary: bool = False  # command only open or closed, by the sign
+
+    def __post_init__(self) -> None:
+        if self.gripper_open_m == self.gripper_closed_m:
+            raise ConfigError(f"gripper_open_m and gripper_closed_m are both {self.gripper_open_m:g}")
 
     @property
     def full_twist(self) -> np.ndarray:

@@ -3,11 +3,12 @@
 from dataclasses import asdict
 
 import pytest
+import yaml
 from hilam_ros.profile import (
     ProfileError,
     check_cameras,
     default_policy,
-    load_profile,
+    load_settings,
     read_profile,
 )
 from ros_workspace import PACKAGES
@@ -22,11 +23,17 @@ LIBERO = read_profile(CONFIG / "libero.yaml")
 CARD = {"config": {"low": {"cameras": ["agentview", "eye_in_hand"]}, "image_size": 128}}
 
 
+def write_profile(path, **parameters):
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+    return str(path)
+
+
 def test_shipped_profiles_load_and_differ_only_in_known_parameters():
     for path in CONFIG.glob("*.yaml"):
-        found, parameters = load_profile(path.stem, CONFIG)
+        found, settings = load_settings(path.stem, CONFIG)
         assert found == path
-        assert parameters["cameras"] == ["agentview", "eye_in_hand"]
+        assert settings.keys() == LIBERO.keys()
+    assert load_settings("franka_crisp", CONFIG)[1]["max_linear_m_s"] == 0.4
 
 
 def test_libero_profile_states_what_osc_pose_means():
@@ -36,15 +43,67 @@ def test_libero_profile_states_what_osc_pose_means():
 
 def test_misspelt_or_mistyped_parameter_is_refused(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text("/**:\n  ros__parameters:\n    max_linear_m_ss: 0.1\n")
-    with pytest.raises(ProfileError, match="unknown parameter 'max_linear_m_ss'"):
-        load_profile(str(path), CONFIG)
-    path.write_text("/**:\n  ros__parameters:\n    max_linear_m_s: 1\n")
+    with pytest.raises(ProfileError, match=r"mine.yaml': unknown parameter 'max_linear_m_ss'"):
+        load_settings(write_profile(path, max_linear_m_ss=0.1), CONFIG)
     with pytest.raises(ProfileError, match=r"max_linear_m_s is 1, expected a value like 1.75"):
-        load_profile(str(path), CONFIG)
+        load_settings(write_profile(path, max_linear_m_s=1), CONFIG)
+    with pytest.raises(ProfileError, match=r"finger_signs is \[1, -1\], expected a value like \[1.0, -1.0\]"):
+        load_settings(write_profile(path, finger_signs=[1, -1]), CONFIG)
     path.write_text("just: words")
     with pytest.raises(ProfileError, match=r"has no '/\*\*: ros__parameters:'"):
-        load_profile(str(path), CONFIG)
+        load_settings(str(path), CONFIG)
+    path.write_text("/**: {ros__parameters: {}}\n/camera_ingest: {ros__parameters: {image_size: 64}}\n")
+    with pytest.raises(ProfileError, match="section '/camera_ingest' would be ignored"):
+        load_settings(str(path), CONFIG)
+
+
+BAD_VALUES = {
+    "max_linear_m_s is nan, must be finite": {"max_linear_m_s": float("nan")},
+    "max_angular_rad_s is -1.0, must be greater than 0": {"max_angular_rad_s": -1.0},
+    "control_hz is 0.0, must be greater than 0": {"control_hz": 0.0},
+    "pairing_wait_s is -0.1, must not be negative": {"pairing_wait_s": -0.1},
+    "pose_offset_m has 2 entries, must have 3": {"pose_offset_m": [0.0, 0.0]},
+    "finger_signs has 1 entries, must have 2": {"finger_signs": [1.0]},
+    "finger_signs is .*, must not be 0": {"finger_signs": [1.0, 0.0]},
+    "camera_topics has 1 entries for 2 cameras": {"camera_topics": ["front"]},
+    "cameras is .*, must be names that differ": {"cameras": ["front", "front"]},
+    "command_mode 'joint' is not one of twist, pose": {"command_mode": "joint"},
+    "pairing 'nearest' is not one of exact, asof": {"pairing": "nearest"},
+    "unknown device 'gpu'; choices: auto, cpu, cuda, cuda:N": {"device": "gpu"},
+    "gripper_open_m and gripper_closed_m are both 0": {"gripper_open_m": 0.0},
+}
+
+
+@pytest.mark.parametrize("message", BAD_VALUES)
+def test_values_that_cannot_work_are_refused_in_one_line_with_the_file(tmp_path, message):
+    profile = write_profile(tmp_path / "mine.yaml", **BAD_VALUES[message])
+    with pytest.raises(ProfileError, match=f"mine.yaml': {message}") as error:
+        load_settings(profile, CONFIG)
+    assert "\n" not in str(error.value)
+
+
+def test_the_command_line_overrides_the_profile_and_the_profile_libero(tmp_path):
+    profile = write_profile(tmp_path / "mine.yaml", control_hz=10.0, task="3", use_sim_time=True)
+    given = {"control_hz": "5", "device": "cuda:1", "camera_topics": "[a, b]", "seed": "", "task": "7"}
+    _, settings = load_settings(profile, CONFIG, given)
+    chosen = {"control_hz": 5.0, "device": "cuda:1", "camera_topics": ["a", "b"], "task": "7"}
+    assert settings == LIBERO | {"use_sim_time": True} | chosen
+    assert isinstance(settings["control_hz"], float)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("seed", "many", "seed is 'many', expected a value like 0"),
+        ("seed", "-1", "seed is -1, must not be negative"),
+        ("use_sim_time", "perhaps", "use_sim_time is 'perhaps', expected a value like False"),
+        ("max_linear_m_s", ".nan", "max_linear_m_s is nan, must be finite"),
+        ("cameras", "[1, 2]", r"cameras is '\[1, 2\]', expected a value like \['agentview'"),
+    ],
+)
+def test_the_command_line_is_checked_like_a_profile(name, text, message):
+    with pytest.raises(ProfileError, match=f"^{message}"):
+        load_settings("libero", CONFIG, {name: text})
 
 
 def test_policy_that_reads_what_the_profile_does_not_offer_is_refused(tmp_path):

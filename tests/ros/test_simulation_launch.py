@@ -84,6 +84,8 @@ BAD_ARGUMENTS = {
     "output": ({"output": "/dev/null/runs"}, ["cannot write to the folder", "/dev/null/runs"]),
     "profile": ({"profile": "nobody"}, ["nobody", "libero", "franka_crisp"]),
     "policy": ({"policy": "/nowhere"}, ["/nowhere", "card.json"]),
+    "device": ({"device": "gpu"}, ["unknown device 'gpu'", "cuda:N"]),
+    "limit": ({"max_linear_m_s": ".nan"}, ["max_linear_m_s is nan", "finite"]),
 }
 
 
@@ -105,6 +107,7 @@ def test_bad_argument_is_one_line_with_the_choices(workspace, random_checkpoint,
     [
         ("pairing:=nearest", "error: pairing 'nearest' is not one of exact, asof"),
         ("camera_topics:=[front]", "error: camera_topics has 1 entries for 2 cameras"),
+        ("control_hz:=-1.0", "error: control_hz is -1.0, must be greater than 0"),
     ],
 )
 def test_bad_parameter_of_a_node_is_one_line(workspace, parameter, message):

@@ -16,10 +16,9 @@ from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.stamps import Watchdog, stamp_problem
 from hilam_core.runtime.units import PoseTarget
 from hilam_ros.messages import stamp_to_ns
-from hilam_ros.node import NodeError, command_scale, run_node, speed_limits
+from hilam_ros.node import command_scale, run_node, speed_limits
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
-COMMAND_MODES = ("twist", "pose")
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
 ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone
 
@@ -71,8 +70,6 @@ class ActionExecutorNode(PolicyNode):
         gripper_topic = self.parameter(
             "gripper_topic", "gripper_controller/commands", "std_msgs/Float64MultiArray"
         )
-        if mode not in COMMAND_MODES:
-            raise NodeError(f"command_mode '{mode}' is not one of {', '.join(COMMAND_MODES)}")
         self.poses = mode == "pose"
         self.base_frame = self.parameter("base_frame", "world", "frame of the commands")
         motion = (PoseStamped, pose_topic) if self.poses else (TwistStamped, twist_topic)
@@ -120,7 +117,7 @@ class ActionExecutorNode(PolicyNode):
         problem = stamp_problem(stamp_ns, self.now_ns(), self.max_observation_age_s)
         if problem and not self.lockstep:
             self.count("stale_observations")
-            self.problem = f"observation {obs.seq} {problem}"
+            self.note_problem(f"observation {obs.seq} {problem}")
             return
         with self.refusing(f"observation {obs.seq}"):
             self.act(obs, skill)
@@ -133,7 +130,7 @@ class ActionExecutorNode(PolicyNode):
         action = self.low_level.act(policy_observation(obs), planned, obs.seq)
         acted_s = time.perf_counter()
         self.command(obs, action)
-        self.problem = ""
+        self.clear_problem()
         end_s = time.perf_counter()
         self.stats.add(end_s - start_s, self.seconds())
         timing = CycleTiming(

@@ -11,7 +11,7 @@ from geometry_msgs.msg import PoseStamped
 from hilam_msgs.msg import Observation
 from sensor_msgs.msg import JointState
 
-from hilam_core.observation import ObservationError, ObservationSpec, RawObservation, preprocess
+from hilam_core.observation import ObservationSpec, RawObservation, preprocess
 from hilam_core.runtime.health import InputHealth
 from hilam_core.runtime.joints import JointMerge
 from hilam_core.runtime.pairing import Pairing, RateGate
@@ -96,10 +96,10 @@ class CameraIngest(StackNode):
         if self.task is None:
             return
         stamp_ns, now_ns = stamp_to_ns(msg.header.stamp), self.now_ns()
-        problem = stamp_problem(stamp_ns, now_ns)
+        if not self.lockstep and stamp_problem(stamp_ns, now_ns):
+            self.count("refused")  # the health of the input says why
+            return
         with self.refusing(stream):
-            if problem and not self.lockstep:
-                raise ObservationError(problem)
             sample = msg
             if stream == "joint_states":
                 sample = self.joints.add(msg.name, msg.position, stamp_ns)
@@ -117,7 +117,7 @@ class CameraIngest(StackNode):
         """Publish what the policy reads of one sample of each stream."""
         start_s = time.perf_counter()
         obs = preprocess(self.raw_observation(samples), self.spec)
-        self.problem = ""
+        self.clear_problem()
         msg = Observation(episode=episode, seq=self.seq, cameras=list(self.cameras))
         msg.header.stamp = samples[self.cameras[0]].header.stamp
         msg.header.frame_id = samples["ee_pose"].header.frame_id

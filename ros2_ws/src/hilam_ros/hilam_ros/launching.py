@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext
-from launch.actions import RegisterEventHandler, Shutdown
+from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from hilam_ros.profile import load_settings, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
 POLICY_NODES = ("camera_ingest", "skill_planner", "action_executor")
 
 
-def make_node(name: str, profile: Path, parameters: dict[str, Any]) -> Node:
+def config_folder() -> Path:
+    """Where the profiles are installed."""
+    return Path(get_package_share_directory("hilam_ros")) / "config"
+
+
+def declare_settings(without: Collection[str] = ()) -> list[DeclareLaunchArgument]:
+    """Every setting of a profile as an argument of the launch; empty: what the profile says."""
+    known = read_profile(config_folder() / "libero.yaml")
+    return [
+        DeclareLaunchArgument(
+            name, default_value="", description=f"as in the profile; libero.yaml: {value!r}"
+        )
+        for name, value in known.items()
+        if name not in without
+    ]
+
+
+def chosen_settings(context: LaunchContext) -> tuple[Path, dict[str, Any]]:
+    """The profile's file, and every setting: of the command line, the profile or libero.yaml."""
+    arguments = context.launch_configurations
+    known = read_profile(config_folder() / "libero.yaml")
+    given = {name: arguments[name] for name in known if name in arguments}
+    profile = LaunchConfiguration("profile").perform(context)
+    return load_settings(profile, config_folder(), given)
+
+
+def make_node(name: str, parameters: dict[str, Any]) -> Node:
     """One process; numerical libraries keep to one thread, or the processes fight for the cores."""
     return Node(
         package="hilam_ros",
@@ -24,7 +55,7 @@ def make_node(name: str, profile: Path, parameters: dict[str, Any]) -> Node:
         name=name,
         output="screen",
         emulate_tty=True,
-        parameters=[str(profile), parameters],
+        parameters=[parameters],
         additional_env={"OMP_NUM_THREADS": "1"},
         sigterm_timeout=SIGTERM_TIMEOUT_S,
         sigkill_timeout=SIGKILL_TIMEOUT_S,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -32,7 +33,7 @@ from hilam_core.runtime.tasks import Task, TaskFollower
 from hilam_core.runtime.timing import StageStats
 from hilam_core.runtime.units import CommandScale
 from hilam_ros.messages import stamp_to_ns, type_name
-from hilam_ros.profile import MODES
+from hilam_ros.profile import check_value
 
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
@@ -71,12 +72,10 @@ class StackNode(Node):
         self.mode = self.parameter(
             "mode", "realtime", "lockstep: answer every observation; realtime: the newest"
         )
-        if self.mode not in MODES:
-            raise NodeError(f"mode '{self.mode}' is not one of {', '.join(MODES)}")
         self.lockstep = self.mode == "lockstep"
         self.stats = StageStats()
         self.counters: dict[str, int] = {}
-        self.problem = ""  # what is wrong now; empty: nothing
+        self._problem, self._problem_ends_s = "", 0.0
         self.done = Future()  # set when this node's work is over
         self._tasks: TaskFollower | None = None
         self._inputs: list[Input] = []
@@ -90,8 +89,10 @@ class StackNode(Node):
         return self._tasks.current if self._tasks else None
 
     def parameter(self, name: str, default: Any, description: str) -> Any:
-        """Declare a parameter and return its value."""
-        return self.declare_parameter(name, default, ParameterDescriptor(description=description)).value
+        """Declare a parameter and return its value; ProfileError where it cannot work."""
+        value = self.declare_parameter(name, default, ParameterDescriptor(description=description)).value
+        check_value(name, value)
+        return value
 
     def newest_or_all(self) -> QoSProfile:
         """Reliable; in real time only the newest message counts."""
@@ -188,6 +189,14 @@ class StackNode(Node):
         """Now, in seconds of the node's clock."""
         return self.now_ns() * 1e-9
 
+    def note_problem(self, problem: str, for_s: float = 1.0) -> None:
+        """Report what is wrong for some time, unless it comes again or `clear_problem` says it is over."""
+        self._problem, self._problem_ends_s = problem, time.monotonic() + for_s
+
+    def clear_problem(self) -> None:
+        """Report that the work goes well again."""
+        self._problem = ""
+
     @contextmanager
     def refusing(self, what: str) -> Iterator[None]:
         """Handle something that arrived; where it cannot be used (HilamError, ValueError), refuse it."""
@@ -205,7 +214,7 @@ class StackNode(Node):
         if self.lockstep:
             raise NodeError(reason)
         self.count("refused")
-        self.problem = reason
+        self.note_problem(reason)
         self.get_logger().error(f"refused: {reason}", throttle_duration_sec=1.0)
         self.hold()
 
@@ -213,7 +222,8 @@ class StackNode(Node):
         """Publish this node's health now."""
         now_ns, lacking = self.now_ns(), self.waiting_for()
         flow = [i.health.problem(now_ns) for i in self._inputs if i.steady]
-        level, message = judge(self.problem, lacking, [*flow, self.explain()])
+        problem = self._problem if time.monotonic() < self._problem_ends_s else ""
+        level, message = judge(problem, lacking, [*flow, self.explain()])
         values = {"mode": self.mode, "prepared": "no" if lacking else "yes"}
         values |= {"episode": self.task.episode if self.task else "none"}
         values |= {i.health.name: i.health.report(now_ns) for i in self._inputs}
@@ -230,13 +240,14 @@ class StackNode(Node):
         try:
             if not self._tasks.take(task, self.now_ns()):
                 return
-            self.problem = ""
+            self.clear_problem()
             self.stats = StageStats() if self.task else self.stats
             self.on_task()
         except HilamError as error:
             self._tasks.drop()
             self.on_task()
             self.refuse(f"task of episode {task.episode}: {error}")
+            self.note_problem(f"task of episode {task.episode}: {error}", for_s=math.inf)
         self.report()
 
     def _lacking(self, wanted: Input) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,19 @@ import yaml
 
 import hilam_core
 from hilam_core.errors import HilamError
+from hilam_core.runtime.pairing import POLICIES
+from hilam_core.runtime.units import CommandScale
 
-MODES = ("lockstep", "realtime")
+CHOICES = {"mode": ("lockstep", "realtime"), "command_mode": ("twist", "pose"), "pairing": POLICIES}
+POSITIVE = {
+    *("image_size", "control_hz", "position_m", "rotation_rad", "max_linear_m_s", "max_angular_rad_s"),
+    *("max_observation_age_s", "max_skill_age_s", "max_command_age_s", "peer_timeout_s", "step_timeout_s"),
+}
+NOT_NEGATIVE = {
+    *("pairing_tolerance_s", "pairing_wait_s", "pairing_hold_s", "init_state", "seed", "max_steps"),
+}
+LENGTHS = {"arm_joints": 7, "finger_joints": 2, "finger_signs": 2, "pose_offset_m": 3}
+DISTINCT = {"cameras", "camera_topics", "arm_joints", "finger_joints"}
 CHECKPOINT = Path("checkpoints", "libero_object")
 
 
@@ -28,26 +43,113 @@ def find_profile(name: str, folder: Path) -> Path:
     raise ProfileError(f"unknown profile '{name}': choose from {choices}, or give a file")
 
 
-def load_profile(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """A profile's file and parameters; names and types must be those of libero.yaml, which lists all."""
-    path = find_profile(name, folder)
-    parameters, known = read_profile(path), read_profile(folder / "libero.yaml")
-    for key, value in parameters.items():
-        if key not in known:
-            raise ProfileError(f"profile '{path}': unknown parameter '{key}', choose from {', '.join(known)}")
-        if type(value) is not type(known[key]):
-            raise ProfileError(f"profile '{path}': {key} is {value!r}, expected a value like {known[key]!r}")
-    return path, parameters
+def load_settings(
+    name: str, folder: Path, given: Mapping[str, str] | None = None
+) -> tuple[Path, dict[str, Any]]:
+    """A profile's file, and every setting: of the command line, else of the profile, else of libero.yaml.
+
+    given: text by name; empty where the command line says nothing. Names and types must be those of
+    libero.yaml, which lists all settings.
+
+    Raises:
+        ProfileError: a name, type or value that cannot work.
+    """
+    path, known = find_profile(name, folder), read_profile(folder / "libero.yaml")
+    profile = read_profile(path)
+    try:
+        for key, value in profile.items():
+            if key not in known:
+                raise ProfileError(f"unknown parameter '{key}', choose from {', '.join(known)}")
+            if not _same_type(value, known[key]):
+                raise ProfileError(f"{key} is {value!r}, expected a value like {known[key]!r}")
+        check_settings(known | profile)
+    except HilamError as error:
+        raise ProfileError(f"profile '{path}': {error}") from None
+    chosen = {key: parse(key, text, known[key]) for key, text in (given or {}).items() if text}
+    settings = known | profile | chosen
+    check_settings(settings)
+    return path, settings
 
 
 def read_profile(path: Path) -> dict[str, Any]:
     """The parameters that a profile gives every node."""
     try:
         content = yaml.safe_load(path.read_text())
-        return dict(content["/**"]["ros__parameters"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        parameters = dict(content["/**"]["ros__parameters"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise ProfileError(f"profile '{path}' has no '/**: ros__parameters:' to read: {problem}") from None
+    if len(content) > 1:
+        other = next(section for section in content if section != "/**")
+        raise ProfileError(f"profile '{path}': section '{other}' would be ignored: all goes under '/**'")
+    return parameters
+
+
+def parse(name: str, text: str, like: Any) -> Any:
+    """A setting from the command line, of the type of `like`."""
+    if isinstance(like, str):
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    value = _with_decimals(value, like)
+    if not _same_type(value, like):
+        raise ProfileError(f"{name} is '{text}', expected a value like {like!r}")
+    return value
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse values that cannot work, alone or together.
+
+    Raises:
+        HilamError: the first one, in one line.
+    """
+    for name, value in settings.items():
+        check_value(name, value)
+    cameras, topics = settings["cameras"], settings["camera_topics"]
+    if len(cameras) != len(topics):
+        raise ProfileError(f"camera_topics has {len(topics)} entries for {len(cameras)} cameras")
+    CommandScale(**{field.name: settings[field.name] for field in fields(CommandScale)})
+
+
+def check_value(name: str, value: Any) -> None:
+    """Refuse a value that cannot work.
+
+    Raises:
+        ProfileError: a number that is not finite, not positive where it must be, a list of a wrong length,
+            an empty or repeated name, or none of the choices.
+    """
+    items = [value] if isinstance(value, str | int | float) else list(value)
+    if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        raise ProfileError(f"{name} is {value}, must be finite")
+    if name in POSITIVE and value <= 0:
+        raise ProfileError(f"{name} is {value}, must be greater than 0")
+    if name in NOT_NEGATIVE and value < 0:
+        raise ProfileError(f"{name} is {value}, must not be negative")
+    if name in LENGTHS and len(items) != LENGTHS[name]:
+        raise ProfileError(f"{name} has {len(items)} entries, must have {LENGTHS[name]}")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise ProfileError(f"{name} '{value}' is not one of {', '.join(CHOICES[name])}")
+    if name in DISTINCT and (not items or "" in items or len(set(items)) < len(items)):
+        raise ProfileError(f"{name} is {value}, must be names that differ")
+    if name == "finger_signs" and 0.0 in items:
+        raise ProfileError(f"{name} is {value}, must not be 0")
+    if name == "device" and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise ProfileError(f"unknown device '{value}'; choices: auto, cpu, cuda, cuda:N")
+
+
+def _same_type(value: Any, like: Any) -> bool:
+    if isinstance(value, list) and isinstance(like, list):
+        return all(type(item) is type(like[0]) for item in value)
+    return type(value) is type(like)
+
+
+def _with_decimals(value: Any, like: Any) -> Any:
+    """Whole numbers as floats where `like` is one: `control_hz:=10` means 10.0."""
+    if isinstance(value, list) and isinstance(like, list):
+        return [_with_decimals(item, like[0]) for item in value]
+    return float(value) if isinstance(like, float) and type(value) is int else value
 
 
 def default_policy() -> Path:

@@ -46,7 +46,7 @@ class SkillPlannerNode(PolicyNode):
         """Publish the skill to follow from this observation on."""
         start_s = time.perf_counter()
         skill = self.high_level.plan(policy_observation(msg))
-        self.problem = ""
+        self.clear_problem()
         out = LatentSkill(header=msg.header, episode=msg.episode, seq=msg.seq, id=int(skill.id))
         out.vector = array("f", np.asarray(skill.vector, np.float32).tobytes())
         out.boundary_probability = float(skill.boundary_probability)

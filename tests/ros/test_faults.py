@@ -1,0 +1,115 @@
+"""What goes wrong around a moving arm: named, refused, and never the end of the stack."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+DRIVER = Path(__file__).with_name("faulty_driver.py")
+TWIST = "ros2 topic echo /delta_twist_cmds geometry_msgs/msg/TwistStamped"
+
+
+def last_twist(echo):
+    twist = yaml.safe_load(echo.output.split("---\n")[-2])["twist"]
+    return [*twist["linear"].values(), *twist["angular"].values()]
+
+
+def node_pid(launch, name):
+    (pid,) = [pid for pid, command in launch.processes().items() if f"lib/hilam_ros/{name}" in command]
+    return pid
+
+
+@pytest.mark.slow
+def test_faults_of_drivers_are_named_while_they_last_and_every_sound_form_is_read(workspace):
+    domain = 113
+    driver = workspace.start(f"'{sys.executable}' '{DRIVER}'", domain)
+    topics = "camera_topics:=[agentview/image_raw,eye_in_hand/image_raw/compressed]"
+    workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {topics}", domain)
+    assert driver.wait(300) == 0, driver.output
+    assert "nothing fitted" not in driver.output, driver.output
+    assert driver.output.count(": ready") == 3
+    assert "images exact: True" in driver.output
+    assert "fingers: [0.01, -0.02]" in driver.output  # two publishers; the policy's sign of the second
+
+
+WRONG_SURROUNDINGS = {
+    "type": (
+        "ros2 topic pub -r 20 /agentview/image_raw sensor_msgs/msg/CompressedImage '{}'",
+        "",
+        "sensor_msgs/msg/Image on /agentview/image_raw, which has sensor_msgs/msg/CompressedImage",
+    ),
+    "clock": ("sleep 60", "-p use_sim_time:=true", "waiting for /clock (use_sim_time is set)"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SURROUNDINGS)
+def test_what_a_node_cannot_work_with_is_named(workspace, case):
+    beside, parameters, message = WRONG_SURROUNDINGS[case]
+    domain = 117
+    workspace.start(beside, domain)
+    workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args {parameters}", domain)
+    health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
+    health.wait_for(message)
+
+
+@pytest.mark.slow
+def test_a_task_that_cannot_be_followed_is_refused_and_the_arm_holds(workspace, random_checkpoint, tmp_path):
+    domain = 114
+    echo = workspace.start(TWIST, domain)
+    launch = workspace.simulate(
+        domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=5000
+    )
+    launch.wait_for("episode begins")
+    echo.wait_for("---\n")
+    misspelt = "{episode: 2, active: true, instruction: pik up the mlik}"
+    workspace.start(
+        f"ros2 topic pub -r 2 --qos-durability transient_local /task hilam_msgs/msg/Task '{misspelt}'", domain
+    )
+    launch.wait_for("refused: task of episode 2: instruction 'pik up the mlik'")
+    health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
+    health.wait_for("message: 'task of episode 2")
+    assert not any(last_twist(echo))
+    assert launch.process.poll() is None, launch.output
+    assert "Traceback" not in launch.output
+
+
+@pytest.mark.slow
+def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
+    workspace, random_checkpoint, tmp_path
+):
+    domain = 115
+    given = {"mode": "realtime", "policy": random_checkpoint, "max_steps": 1000}
+    first = workspace.simulate(domain, output=tmp_path / "first", **given)
+    first.wait_for("episode begins")
+    second = workspace.simulate(domain, output=tmp_path / "second", **given)
+    assert second.wait(120) == 1, second.output
+    assert "error: another node publishes /" in second.output
+    assert "set another ROS_DOMAIN_ID" in second.output
+    assert "Traceback" not in second.output
+    assert not list((tmp_path / "second").iterdir())
+    assert first.wait(120) == 0, first.output
+    assert "after 1000 steps" in first.output
+    assert "refused" not in first.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_executor_that_is_told_to_stop_leaves_the_arm_holding(
+    workspace, random_checkpoint, tmp_path, number
+):
+    domain = 116
+    echo = workspace.start(TWIST, domain)
+    launch = workspace.simulate(
+        domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=5000
+    )
+    launch.wait_for("episode begins")
+    echo.wait_for("---\n")
+    pid = node_pid(launch, "action_executor")
+    for _ in range(3):
+        os.kill(pid, number)  # as a terminal and then a launch do
+    assert launch.wait(60) == 1, launch.output
+    assert "action_executor ended with 0" in launch.output
+    assert "Traceback" not in launch.output
+    assert not any(last_twist(echo)), echo.output[-2000:]
