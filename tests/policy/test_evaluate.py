@@ -189,29 +189,10 @@ def test_what_cannot_be_evaluated_is_one_line(tmp_path, monkeypatch, capsys, arg
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
-def test_the_report_has_a_row_for_every_evaluation_and_a_picture(evaluation, tmp_path):
-    _, result = evaluation
-    episodes = [{**e, "success": True} for e in result["episodes"]]
-    results = tmp_path / "results"
-    results.mkdir()
-    (results / "a.json").write_text(json.dumps(result))
-    (results / "b.json").write_text(json.dumps({**result, "label": "seeing", "episodes": episodes}))
-    report.main(report.Config([results], tmp_path / "report"))
-    text = (tmp_path / "report/results.md").read_text()
-    assert "| blind | stored | 0.0% |" in text and "| seeing | stored | 100.0% |" in text and "2/2" in text
-    assert (tmp_path / "report/results.png").stat().st_size > 5000
-
-
-def test_a_report_that_cannot_be_written_was_printed(evaluation, tmp_path, capsys):
-    _, result = evaluation
-    (tmp_path / "a.json").write_text(json.dumps(result))
-    (tmp_path / "report" / "results.md").mkdir(parents=True)
-    with pytest.raises(FileError, match=r"results\.md"):
-        report.main(report.Config([tmp_path / "a.json"], tmp_path / "report"))
-    assert "| blind | stored | 0.0% |" in capsys.readouterr().out
-
-
-def test_a_report_of_something_else_is_refused_in_one_line(tmp_path):
-    (tmp_path / "x.json").write_text("[1, 2")
-    with pytest.raises(DataError, match=r"x\.json"):
-        report.read_results([tmp_path])
+def test_a_report_reads_what_evaluations_write(evaluation, tmp_path):
+    config, _ = evaluation
+    report.main(report.Config([config.out], tmp_path))
+    assert (
+        "| libero_object | stored | blind | 0.0% | 0.0% to 49.0% | 4 |"
+        in (tmp_path / "results.md").read_text()
+    )

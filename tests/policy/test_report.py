@@ -1,0 +1,118 @@
+"""Reports keep apart what cannot be compared, and compare what can episode by episode."""
+
+import json
+import sys
+
+import pytest
+import report
+
+from hilam_core.errors import DataError, FileError
+from hilam_core.statistics import mcnemar_p, wilson_interval
+
+
+def write_result(path, successes, **settings):
+    """A result of evaluate.py with these outcomes, one episode a stored state of one task."""
+    settings = {"label": "flat", "suite": "libero_object", "placement": "stored", "seed": 0} | settings
+    settings = {"max_steps": 280, "assets": "builtin", "exact": False, "checkpoint_hash": "a" * 64} | settings
+    task = settings.pop("task", "pick_up_the_milk")
+    episodes = [
+        {"task_name": task, "seed": settings["seed"], "init_state": i, "success": bool(s), "steps": 9}
+        for i, s in enumerate(successes)
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**settings, "episodes": episodes}))
+    return path
+
+
+def names(folder):
+    return [result["name"] for result in report.read_results([folder])]
+
+
+def test_suites_and_placements_have_rows_columns_and_panels_of_their_own(tmp_path):
+    folder = tmp_path / "eval"
+    write_result(folder / "a.json", [1, 1])
+    write_result(folder / "b.json", [0, 0], placement="scattered")
+    write_result(folder / "c.json", [1, 0], suite="libero_goal", task="open_the_drawer")
+    report.main(report.Config([folder], tmp_path / "report"))
+    text = (tmp_path / "report" / "results.md").read_text()
+    rates, goal, objects = text.split("## ")[1:4]
+    assert [line.split(" | ")[:4] for line in rates.splitlines()[4:7]] == [
+        ["| libero_goal", "stored", "flat", "50.0%"],
+        ["| libero_object", "scattered", "flat", "0.0%"],
+        ["| libero_object", "stored", "flat", "100.0%"],
+    ]
+    assert "open the drawer | 1/2 |" in goal and "milk" not in goal
+    assert "pick up the milk | 0/2 | 2/2 |" in objects and "drawer" not in objects
+    assert "Paired" not in text  # no two share episodes under one protocol
+    assert (tmp_path / "report" / "results.png").stat().st_size > 5000
+
+
+def test_evaluations_of_one_label_are_told_apart_by_what_differs(tmp_path):
+    write_result(tmp_path / "a.json", [1])
+    assert names(tmp_path) == ["flat"]
+    write_result(tmp_path / "b.json", [1], seed=1)
+    write_result(tmp_path / "c.json", [1], exact=True, checkpoint_hash="b" * 64)
+    assert names(tmp_path) == [
+        "flat (seed 0, exact False, checkpoint aaaaaaaa)",
+        "flat (seed 0, exact True, checkpoint bbbbbbbb)",
+        "flat (seed 1, exact False, checkpoint aaaaaaaa)",
+    ]
+    write_result(tmp_path / "b.json", [1])
+    write_result(tmp_path / "c.json", [1])
+    assert len(set(names(tmp_path))) == 3  # copies, by their file
+
+
+def test_intervals_are_those_of_the_floor(tmp_path):
+    write_result(tmp_path / "a.json", [1] * 9 + [0])
+    (result,) = report.read_results([tmp_path])
+    assert report.rate(result) == (0.9, *wilson_interval(9, 10))
+
+
+def test_two_policies_are_compared_on_the_episodes_they_share(tmp_path):
+    write_result(tmp_path / "a.json", [1, 1, 1, 1, 1, 1, 1, 0, 0, 1])
+    write_result(tmp_path / "b.json", [0, 0, 0, 0, 0, 0, 1, 1, 0], label="HiLAM", checkpoint_hash="b" * 64)
+    text = report.comparison_table(report.read_results([tmp_path]))
+    row = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
+    assert row[:7] == ["libero_object", "stored", "HiLAM", "flat", "9", "1", "6"]
+    assert row[7] == "-55.6%" and row[9] == f"{mcnemar_p(1, 6):.2g}" == "0.12"
+    low, high = (float(end.strip("%")) for end in row[8].split(" to "))
+    assert low < -55.6 < high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing"], "no evaluations (*.json) in missing"),
+        (["notes.json"], "notes.json is not a result of evaluate.py"),
+        (["eval", "--out", "notes.json"], "cannot write to the folder 'notes.json'"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    write_result(tmp_path / "eval" / "a.json", [1])
+    (tmp_path / "notes.json").write_text("[1, 2")
+    (tmp_path / "missing").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process keeps its own
+    monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        report.run_program(report.main, report.Config)
+    error = capsys.readouterr().err
+    assert ended.value.code == 1 and error.startswith("error: ") and message in error
+    assert error.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_written_was_printed(tmp_path, capsys):
+    write_result(tmp_path / "a.json", [1])
+    (tmp_path / "report" / "results.md").mkdir(parents=True)
+    with pytest.raises(FileError, match=r"results\.md"):
+        report.main(report.Config([tmp_path / "a.json"], tmp_path / "report"))
+    assert "| libero_object | stored | flat | 100.0% |" in capsys.readouterr().out
+
+
+def test_a_file_about_to_be_written_is_no_result(tmp_path):
+    write_result(tmp_path / "a.json", [1])
+    (tmp_path / ".a.x.json").write_text("{")
+    assert names(tmp_path) == ["flat"]
+    (tmp_path / "b.json").write_text("{}")
+    with pytest.raises(DataError, match=r"b\.json is not a result"):
+        report.read_results([tmp_path])
