@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,15 @@ def prepare_image(image: np.ndarray, size: int) -> np.ndarray:
             image, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
         )
     return np.ascontiguousarray(image)
+
+
+def stack_images(images: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 [B, H, W, 3] of images [H, W, 3]: as they are where they agree in size, else their central
+    squares at the shortest side among them."""
+    if len({image.shape for image in images}) == 1:
+        return np.stack(images)
+    side = min(min(image.shape[:2]) for image in images)
+    return np.stack([prepare_image(image, side) for image in images])
 
 
 def preprocess(raw: RawObservation, spec: ObservationSpec) -> Observation:

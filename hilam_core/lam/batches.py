@@ -8,6 +8,7 @@ import numpy as np
 
 from hilam_core.data.episode import Clip
 from hilam_core.errors import DataError
+from hilam_core.observation import stack_images
 
 
 class FramePairs:
@@ -43,7 +44,7 @@ class FramePairs:
             t = int(i - self.ends[v] + len(frames) - self.min_gap)
             now.append(frames[t])
             future.append(frames[min(t + int(k), len(frames) - 1)])
-        return {"now": np.stack(now), "future": np.stack(future)}
+        return {"now": stack_images(now), "future": stack_images(future)}
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> dict[str, np.ndarray]:
         """A random batch with random gaps."""

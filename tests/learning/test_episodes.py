@@ -297,6 +297,14 @@ def test_held_out_episodes_are_the_same_for_every_stage(count):
     assert {videos[key] for key in held_out_keys(list(videos))} == held_out
 
 
+@pytest.mark.parametrize("task", ["push", "pull", "open", "close"])
+def test_no_part_of_a_file_trains_on_what_the_whole_holds_out(task):
+    demos = [f"{task}_demo/demo_{i}" for i in range(50)]
+    held_out = held_out_keys(demos)
+    for limit in range(2, 50):
+        assert held_out & set(demos[:limit]) <= held_out_keys(demos[:limit])
+
+
 def test_one_episode_alone_is_trained_on():
     assert held_out_keys(["a_demo/demo_0"]) == held_out_keys(["clip.mp4/video"]) == set()
 

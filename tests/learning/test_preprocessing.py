@@ -6,7 +6,7 @@ import pytest
 import torch
 from synthetic import write_demonstrations
 
-from hilam_core.data import read_clips, read_demonstrations
+from hilam_core.data import Clip, read_clips, read_demonstrations
 from hilam_core.lam import FramePairs, to_input
 from hilam_core.observation import ObservationSpec, RawObservation, prepare_image, preprocess
 from hilam_core.policy.batches import PolicyFrames
@@ -91,6 +91,19 @@ def test_pictures_that_are_not_square_are_cropped_not_squashed():
     image[8:24, 24:40] = 255  # a square object in the middle
     for shown in (prepare_image(image, 32), to_input(image[None], 32)[0].permute(1, 2, 0).numpy()):
         assert (shown[8:24, 8:24] == shown.max()).all() and (shown > 0).sum() == 16 * 16 * 3
+
+
+def test_clips_of_several_sizes_are_trained_on_together():
+    sizes = [(32, 32), (48, 64), (64, 40)]
+    clips = [
+        Clip(key=f"{i}.mp4/video", frames={"agentview": smooth_images(3, *size, seed=i)})
+        for i, size in enumerate(sizes)
+    ]
+    batch = FramePairs(clips, 1, 1).pairs(np.array([0, 2, 4]), np.ones(3, int))
+    for i, clip in enumerate(clips):
+        frames = clip.frames["agentview"]
+        for name, frame in (("now", frames[0]), ("future", frames[1])):
+            np.testing.assert_array_equal(batch[name][i], prepare_image(frame, 32))
 
 
 def test_an_exported_video_shows_what_policies_see(tmp_path):
