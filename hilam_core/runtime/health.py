@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hilam_core.runtime.stamps import stamp_problem
 
@@ -11,6 +12,7 @@ READY = "ready"
 OK, WARN, ERROR = "ok", "warn", "error"
 # Ten control periods at 20 Hz: a hiccup passes, a camera that stopped is named before anyone wonders.
 SILENT_S = 0.5
+RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 
 
 class InputHealth:
@@ -61,6 +63,21 @@ class InputHealth:
         if age_s is None:
             return "nothing came yet"
         return f"{self.rate_hz():.1f} Hz, the last {age_s:.2f} s ago"
+
+
+def lossy_images(image_bytes: int, limit_path: Path = RMEM_MAX) -> str:
+    """Why images of this size may be lost on their way between processes; empty: they should not be."""
+    try:
+        limit = int(limit_path.read_text())
+    except (OSError, ValueError):
+        return ""  # not Linux
+    wanted = 8_000_000  # an uncompressed 1080p image, and a third more
+    if image_bytes < 1_000_000 or limit >= min(wanted, image_bytes):
+        return ""
+    return (
+        f"images of {image_bytes / 1e6:.1f} MB may be lost: the kernel's receive buffers end at "
+        f"{limit / 1e6:.1f} MB; sudo sysctl -w net.core.rmem_max={wanted}, see docs/deployment.md"
+    )
 
 
 def judge(problem: str, lacking: Sequence[str], flow: Iterable[str]) -> tuple[str, str]:

@@ -107,6 +107,7 @@ def test_bad_argument_is_one_line_with_the_choices(workspace, random_checkpoint,
     [
         ("pairing:=nearest", "error: pairing 'nearest' is not one of exact, asof"),
         ("camera_topics:=[front]", "error: camera_topics has 1 entries for 2 cameras"),
+        ("control_hz:=20", "error: control_hz is of another type, expected a value like 20.0"),
         ("control_hz:=-1.0", "error: control_hz is -1.0, must be greater than 0"),
     ],
 )

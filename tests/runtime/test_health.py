@@ -1,6 +1,6 @@
 """A node says ready only while data flows, and otherwise which input does not."""
 
-from hilam_core.runtime.health import READY, InputHealth, judge
+from hilam_core.runtime.health import READY, InputHealth, judge, lossy_images
 
 S = 1_000_000_000
 NOW = 1_700_000_000 * S
@@ -50,3 +50,14 @@ def test_a_problem_comes_before_what_lacks_and_that_before_the_flow():
     assert judge("", [], ["", "no agentview for 3.0 s"]) == ("warn", "no agentview for 3.0 s")
     assert judge("", ["a task"], ["no agentview came yet"]) == ("warn", "waiting for a task")
     assert judge("skill is not finite", ["a task"], []) == ("error", "skill is not finite")
+
+
+def test_images_beyond_the_kernels_buffers_are_announced_with_the_remedy(tmp_path):
+    limit = tmp_path / "rmem_max"
+    limit.write_text("212992\n")
+    assert lossy_images(128 * 128 * 3, limit) == ""
+    assert "images of 2.8 MB may be lost" in lossy_images(1280 * 720 * 3, limit)
+    assert "sysctl -w net.core.rmem_max=8000000" in lossy_images(1920 * 1080 * 3, limit)
+    limit.write_text("8000000\n")
+    assert lossy_images(1920 * 1080 * 3, limit) == ""
+    assert lossy_images(1920 * 1080 * 3, tmp_path / "no such file") == ""

@@ -12,7 +12,7 @@ from hilam_msgs.msg import Observation
 from sensor_msgs.msg import JointState
 
 from hilam_core.observation import ObservationSpec, RawObservation, preprocess
-from hilam_core.runtime.health import InputHealth
+from hilam_core.runtime.health import InputHealth, lossy_images
 from hilam_core.runtime.joints import JointMerge
 from hilam_core.runtime.pairing import Pairing, RateGate
 from hilam_core.runtime.stamps import stamp_problem
@@ -47,6 +47,7 @@ class CameraIngest(StackNode):
         self.pairing = self.make_pairing()
         self.joints = JointMerge(self.fingers)
         self.output = InputHealth("observation")
+        self.unseen_cameras = set(self.cameras)
         self.seq = 0
 
         self.claim("observation")
@@ -101,10 +102,18 @@ class CameraIngest(StackNode):
             return
         with self.refusing(stream):
             sample = msg
+            if stream in self.unseen_cameras:
+                self.look_at_size(stream, msg)
             if stream == "joint_states":
                 sample = self.joints.add(msg.name, msg.position, stamp_ns)
             if sample is not None:
                 self.publish_set(self.pairing.add(stream, stamp_ns, now_ns, sample))
+
+    def look_at_size(self, camera: str, msg: Any) -> None:
+        """Say once, at a camera's first image, if the system is likely to lose some of them."""
+        self.unseen_cameras.remove(camera)
+        if warning := lossy_images(len(msg.data)):
+            self.get_logger().warn(f"{camera}: {warning}")
 
     def publish_set(self, matched: tuple[int, dict[str, Any]] | None) -> None:
         """Preprocess and publish one matched set; one that does not make an observation is refused."""

@@ -19,7 +19,7 @@ from hilam_core.runtime.units import NonFiniteError
 from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_ros.task_owner import TaskOwner
-from hilam_sim import LiberoEnv, SimError
+from hilam_sim import LiberoEnv
 
 CAMERAS = ("agentview", "eye_in_hand")
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
@@ -71,11 +71,8 @@ class LiberoBridge(StackNode):
         card = load_card(self.policy_path, "policy") if self.policy_path else {}
         self.policy_hash = card.get("weights_sha256")
         start = {"placement": "stored", "init_state": self.init_state}
-        try:
-            self.env = LiberoEnv(suite, task, size, assets, max_steps=max_steps or None)
-            self.obs, _ = self.env.reset(seed=self.seed, options=start)
-        except SimError as error:
-            raise NodeError(str(error)) from None
+        self.env = LiberoEnv(suite, task, size, assets, max_steps=max_steps or None)
+        self.obs, _ = self.env.reset(seed=self.seed, options=start)
         if unknown := sorted(set(self.cameras) - set(self.obs)):
             raise NodeError(f"LIBERO has no camera '{unknown[0]}': choose from {', '.join(CAMERAS)}")
 

@@ -18,6 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from hilam_msgs.msg import Task as TaskMessage
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -89,8 +90,12 @@ class StackNode(Node):
         return self._tasks.current if self._tasks else None
 
     def parameter(self, name: str, default: Any, description: str) -> Any:
-        """Declare a parameter and return its value; ProfileError where it cannot work."""
-        value = self.declare_parameter(name, default, ParameterDescriptor(description=description)).value
+        """Declare a parameter and return its value; a HilamError where it cannot work."""
+        describe = ParameterDescriptor(description=description)
+        try:
+            value = self.declare_parameter(name, default, describe).value
+        except InvalidParameterTypeException:
+            raise NodeError(f"{name} is of another type, expected a value like {default!r}") from None
         check_value(name, value)
         return value
 
