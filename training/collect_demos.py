@@ -51,9 +51,11 @@ class Config:
     demos: int = 40
     """Demonstrations a task to have in the end."""
     scattered_fraction: float = 0.75
-    """Share of episodes from scattered placements; the rest are fresh samples of the BDDL regions."""
+    """Share of episodes from scattered placements; the rest are fresh samples of the BDDL regions. A policy
+    trained on fresh ones alone memorises the few places where objects start."""
     disturbed_fraction: float = 0.15
-    """Share of episodes that begin with the empty hand closed near the object: recovery data."""
+    """Share of episodes that begin with the empty hand closed near the object: how to recover, which an
+    expert that rarely errs would not show."""
     out: Path = Path("data")
     """Folder to write to."""
     image_size: int = 128

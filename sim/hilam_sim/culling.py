@@ -17,10 +17,10 @@ import numpy as np
 
 VISUAL_GROUP = 1
 
-_MARGIN_M = 1e-3
+_MARGIN_M = 1e-3  # about bounding boxes: far more than the rounding of float32 at a few metres
 _MARGIN_PX = 1 / 128  # rasterisers snap vertices to 1/256 of a pixel
 _DRIFT_PX = 1 / 64  # how far a mesh may move in the picture before its triangles are looked at again
-_NEAR_M = 0.02
+_NEAR_M = 0.02  # from the eye's plane: what comes nearer, or crosses it, is drawn without a closer look
 
 
 @dataclass
@@ -232,7 +232,9 @@ def _mark_covering(
         left, right, low, high = left - margin, right + margin, low - margin, high + margin
         if right < window[0] or high < window[1] or left > window[2] or low > window[3]:
             continue
-        if right - left > 2 or high - low > 2:
+        if (
+            right - left > 2 or high - low > 2
+        ):  # pixels: nearly always covers a sample, and has many to look at
             mask[i] = True
             continue
         for k in range(len(samples)):

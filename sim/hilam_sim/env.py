@@ -19,10 +19,10 @@ from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
 
 CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
 CONTROL_HZ = 20
-SETTLE_STEPS = 10
+SETTLE_STEPS = 10  # as others who evaluate on LIBERO do: objects start 7 to 16 cm too high
 IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 
-_ROUNDING = 1e-6
+_ROUNDING = 1e-6  # by which an action may exceed its range: float32 arithmetic of a policy that clips
 _JOINT_NOISE_RAD = 0.02  # of the published initial states
 
 

@@ -27,7 +27,7 @@ from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import choose_tasks
 from hilam_sim.workers import WorkerPool
 
-LEVELS = (0.95, 0.85, 0.60)
+LEVELS = (0.95, 0.85, 0.60)  # of success: reliable, usable for demonstrations, worth retrying
 _SOURCES = ("experts*", "experts/*", "geometry.py", "env.py", "osc.py", "problem.py")
 
 Job = tuple[str, int, str, int]  # suite, task, placement, number of the episode

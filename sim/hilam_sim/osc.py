@@ -17,7 +17,7 @@ import numpy as np
 
 from hilam_sim.errors import SimError
 
-_GRIPPER_SPEED = 0.01  # of the half range, a substep
+_GRIPPER_SPEED = 0.01  # of the half range, a substep: robosuite's own, 8 control steps from open to closed
 
 
 class OperationalSpaceController:

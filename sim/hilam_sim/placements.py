@@ -35,17 +35,22 @@ _REGIONS = {
 }
 # Objects of these scenes start a little inside the table, and tall ones topple when it pushes them out.
 _LIFT_M = {"libero_living_room_tabletop_manipulation": 0.03}
-_MARGIN_M = 0.07  # by which what moves with another may leave the region
-_GAP_M = 0.015
-_ORDER_GAP_M = 0.06
-_APART_M = 0.20  # of another object of a target's kind from what the target is found by
+# By which what moves with another may leave the region: less, and groups of three find no place; more, and
+# they leave the arm's easy reach.
+_MARGIN_M = 0.07
+_GAP_M = 0.015  # between boxes: objects rock by some millimetres while they settle
+_ORDER_GAP_M = 0.06  # between objects told apart by their order: half a bowl's width, to be seen at a glance
+# Of another object of a target's kind from what the target is found by: two bowls' widths, so that "next to"
+# can mean only one of them.
+_APART_M = 0.20
 _HAND_M = np.array([[-0.04, -0.105], [0.04, 0.105]])  # of the open hand pointing down, closing along y
 _STRETCH = 1.4  # of distances in a group: the published ones are too close for any other angle
-_LONG_M = 0.25
-_HIDDEN_SHARE = 0.4  # of a target's points that fixtures may hide
-_SWEEP_POSES = 7
-_LAYOUT_ATTEMPTS = 200
-_OBJECT_ATTEMPTS = 50
+_LONG_M = 0.25  # longer objects are bounded part by part: one box would keep half a table free
+_HIDDEN_SHARE = 0.4  # of a target's points that fixtures may hide: most of it must show
+_SWEEP_POSES = 7  # of a drawer or door over its range: the boxes of neighbouring poses overlap
+# Places tried for an object, about 2 ms each, before the whole layout starts anew: in a dead end more tries
+# do not help, another beginning does. Most layouts take 10 to 60 tries, crowded scenes up to 4 beginnings.
+_OBJECT_ATTEMPTS, _LAYOUT_ATTEMPTS = 50, 200
 _ALSO_CALLED = {"cookies": "box"}
 
 Positions = dict[str, np.ndarray]

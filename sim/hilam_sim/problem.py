@@ -15,7 +15,7 @@ from hilam_sim.assets import lighten_rendering, lighten_robot
 from hilam_sim.backend import libero_envs
 from hilam_sim.errors import SimError
 
-RESET_ATTEMPTS = 50
+RESET_ATTEMPTS = 50  # LIBERO's sampler often fails in crowded regions; 50 failures in a row mean it cannot
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class Renderer:
         self._size = size
         model.vis.global_.offwidth = size
         model.vis.global_.offheight = size
-        self._scene = mujoco.MjvScene(model, maxgeom=2000)
+        self._scene = mujoco.MjvScene(model, maxgeom=2000)  # LIBERO's largest scenes have under 300
         if not model.light_castshadow.any():
             model.vis.quality.shadowsize = 0  # a map of 64 MB that nothing would be drawn into
         self._context = self._new_context()

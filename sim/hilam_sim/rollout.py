@@ -150,7 +150,8 @@ def run_episodes(
         video_dir: Folder for an mp4 of each episode, all cameras side by side.
         quality: "auto", "fast" or "stock", as of `LiberoEnv`.
         exact: Step as stock LIBERO to the last bit, as of `LiberoEnv`.
-        worker_memory_mb: A worker that holds more after an episode is replaced by a new one.
+        worker_memory_mb: A worker that holds more after an episode is replaced by a new one. The official
+            assets take up to 1.7 GB, a policy comes on top.
 
     Raises:
         SimError: unknown names, an action that is not finite or has the wrong shape, a policy that cannot be

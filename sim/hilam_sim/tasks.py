@@ -17,6 +17,7 @@ import numpy as np
 from hilam_sim.backend import libero_root
 from hilam_sim.errors import SimError
 
+# The limits that published evaluations on LIBERO use, so that success rates can be compared.
 MAX_STEPS = {
     "libero_spatial": 220,
     "libero_object": 280,
