@@ -1,4 +1,4 @@
-"""What of a scene a camera cannot see, so that it need not be drawn. The picture stays the same to the bit.
+"""Culling: leaves out of a scene what a camera cannot see. The picture stays the same to the bit.
 
 MuJoCo draws every triangle of every geom, and a software rasteriser spends about as long on one that covers
 nothing as on one that shows. Two kinds are left out: geoms whose bounding box lies outside the camera's

@@ -3,7 +3,8 @@
     python -m hilam_sim.measure --suite libero_object libero_goal --placement stored --episodes 50
 
 prints a Markdown table with one line a task and appends every episode to a JSON-lines file; the same command
-continues an interrupted measurement. Episodes of other sources of experts or environment do not count.
+continues an interrupted measurement. Episodes that were measured with other sources (experts, environment,
+placements) do not count.
 """
 
 from __future__ import annotations

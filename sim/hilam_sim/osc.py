@@ -1,4 +1,4 @@
-"""One control step: robosuite's arithmetic in a fraction of its calls.
+"""The operational space controller (OSC_POSE) and one control step: robosuite's arithmetic in fewer calls.
 
 robosuite runs its controller in Python at every 2 ms substep: it evaluates positions and velocities three
 times and the contact solver three times, looks up names, allocates matrices and samples observables. Here the

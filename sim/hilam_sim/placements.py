@@ -5,11 +5,11 @@
 - `scattered`: the movable objects anywhere on an extended, reachable, visible, collision-free region, so that
   a policy has to see where they are. What the instruction says of them stays true.
 
-A scattered placement leaves some where `fresh` put them: fixtures, what stands on or in them, what the goal
-names as destination, and what the place itself tells ("from table center", "to the right of the plate").
-What stands on another object moves with it. What is found by a neighbour ("next to the ramekin") moves with
-that neighbour, or turns around it where the neighbour stays. Objects of a kind that are told apart as left
-and right, or front and back, keep that order.
+A scattered placement leaves some objects where `fresh` put them: fixtures, what stands on or in them, what
+the goal names as destination, and objects described by their place ("from table center", "to the right of
+the plate"). What stands on another object moves with it. A target described by a neighbour ("next to the
+ramekin") moves with the neighbour, or turns around it where the neighbour stays. Objects of a kind that are
+told apart as left and right, or front and back, keep that order.
 """
 
 from __future__ import annotations
@@ -119,13 +119,13 @@ def _start_regions(problem: Any) -> dict[str, str]:
 
 
 def _carried(problem: Any) -> dict[str, str]:
-    """Objects that start on another movable object, and these."""
+    """Objects that start on another movable object: name -> the object below."""
     initial = problem.parsed_problem["initial_state"]
     return {name: place[0] for _, name, *place in initial if place and place[0] in problem.objects_dict}
 
 
 def _neighbours(problem: Any) -> dict[str, list[str]]:
-    """Targets that are found by what they start next to or between, and these objects."""
+    """Targets described by neighbours ("next to", "between"): name -> the neighbours."""
     found = {}
     for name in _targets(problem) & _start_regions(problem).keys():
         words = set(_start_regions(problem)[name].split("_"))
@@ -135,7 +135,7 @@ def _neighbours(problem: Any) -> dict[str, list[str]]:
 
 
 def _landmarks(problem: Any) -> dict[str, list[str]]:
-    """Targets that are found by a relation, and what no other object of their kind may come near."""
+    """Targets described by a relation: name -> what others of the target's kind keep away from."""
     found = {}
     for name in _targets(problem) & _start_regions(problem).keys():
         words = set(_start_regions(problem)[name].split("_"))
@@ -230,7 +230,7 @@ def scatter(problem: Any, rng: np.random.Generator) -> None:
 
 
 class _Scene:
-    """A reset problem as the sampling sees it: boxes on the ground, their low and high corners [n, 2, 2]."""
+    """What sampling a layout needs of a reset problem: boxes on the ground, their corners [n, 2, 2]."""
 
     def __init__(self, problem: Any, groups: list[_Group]) -> None:
         self.problem = problem
@@ -260,7 +260,7 @@ class _Scene:
         return np.stack([np.minimum(shape[:, 0], _HAND_M[0]), np.maximum(shape[:, 1], _HAND_M[1])], axis=1)
 
     def sample(self, rng: np.random.Generator) -> Positions | None:
-        """Places of all that moves, no two boxes touching; None where the sampling ran into a dead end."""
+        """Places of all that moves, no two boxes touching; None where an object finds no place."""
         taken = dict(self.obstacles)
         places = {name: place for name, place in self.start.items() if name not in self.moving}
         for group in self.groups:

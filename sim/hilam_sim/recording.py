@@ -107,7 +107,7 @@ def _rotation_vectors(quaternions: np.ndarray) -> np.ndarray:
 
 
 class _Disk(io.RawIOBase):
-    """A file as HDF5 wants it, which crashes where a write fails: the error is kept for later instead."""
+    """A file for HDF5 that keeps the first error instead of raising it: a failing write crashes HDF5."""
 
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()

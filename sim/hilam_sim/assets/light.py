@@ -1,4 +1,4 @@
-"""Cheap drawing: edits of a scene's MJCF that change what is drawn and nothing that moves.
+"""Edits of a scene's MJCF that make it cheap to draw and leave its physics as they are.
 
 In software rendering a picture costs what its vertices cost, and nine tenths of them are the visual meshes of
 the Panda and its mount.

@@ -79,10 +79,10 @@ def put_through_door(arm: Arm, name: str, region: str) -> Move:
 
 
 def _way_in(arm: Arm, name: str, region: str) -> list[Pose]:
-    """An object's poses on the way into a region: above it, straight down as far as that goes, at rest.
+    """An object's poses on the way into a region: above it, straight down as far as it goes, and at rest.
 
-    Drawers are not much larger than what goes into them, and handles overhang the lower ones: the last bit
-    may lead aside. Empty where the object does not fit.
+    Drawers are not much larger than what goes into them, and handles overhang the lower ones: the last part
+    of the way may lead aside. Empty where the object does not fit.
     """
     scratch, stood = arm.scratch, arm.object_pose(name)
     centre, size = _box(arm, region)

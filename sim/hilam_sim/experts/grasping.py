@@ -64,8 +64,10 @@ def grasps(arm: Arm, name: str, tilts_rad: tuple[float, ...] = (0.0,)) -> list[P
 
 
 def _pieces(points: np.ndarray, reach_m: float) -> Iterator[tuple[np.ndarray, float, float]]:
-    """Places of the grip site, in the frame of a hand, with a piece between the fingers: position [3],
-    how unevenly the pads would touch it [m], and its width [m]."""
+    """Places of the grip site, in the frame of a hand, that have a piece between the fingers.
+
+    Yields position [3] in m, how unevenly the pads would touch the piece [m], and its width [m].
+    """
     top = points[:, 2].min()
     for depth in sorted({min(depth, reach_m - top) for depth in _DEPTHS_M}):
         level = points[np.abs(points[:, 2] - top - depth) < _PAD_M[1]]

@@ -1,4 +1,4 @@
-"""Looking ahead in a scratch copy of the simulation: can the arm be there, what would touch."""
+"""Planning in a scratch copy of the simulation: whether the arm reaches a pose, and what would touch."""
 
 from __future__ import annotations
 
@@ -101,7 +101,10 @@ class Scratch:
         return int(self.model.jnt_qposadr[self.model.body_jntadr[body]])
 
     def fall(self, name: str) -> Pose | None:
-        """Let an object go where it is, the arm being away; where it comes to rest, if it does."""
+        """Where an object comes to rest when let go in its present pose, the arm being out of the way.
+
+        None where it does not within `_FALL_STEPS`, or where it started inside something.
+        """
         data = self.data
         body = self._problem.obj_body_id[name]
         dof = self.model.body_dofadr[body]
@@ -118,7 +121,7 @@ class Scratch:
         return None
 
     def depth(self, names: Iterable[str] = (), robot: bool = False) -> float:
-        """How deep the named objects (as one body) and the robot are inside anything else, m."""
+        """How deep the named objects (as one body) and the robot penetrate anything else, m."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_collision(self.model, self.data)
         mine = self._is_robot if robot else np.zeros(self.model.ngeom, dtype=bool)
