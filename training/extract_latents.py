@@ -1,7 +1,6 @@
 """Label demonstrations with latent actions z^l_t = IDM(I_t, I_{t+k}).
 
-    python training/extract_latents.py --lam runs/lam --data data/libero_object --out
-    data/libero_object/latents.h5
+    python training/extract_latents.py --lam runs/lam --data data/libero_object --out data/latents.h5
 
 Reads a latent action model and demonstrations; writes one HDF5 file of z^l per episode, and prints how well a
 linear map reads the real actions (never used in training) from z^l on the held-out episodes.
