@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -46,13 +47,32 @@ def map_frames(path: Path, camera: str, decode: Callable[[], Iterable[np.ndarray
     entry = f"{camera_name}.{hashlib.sha256(f'{CACHE_VERSION} {source}'.encode()).hexdigest()[:16]}"
     array, hashes = folder / f"{entry}.npy", folder / f"{entry}.json"
     try:
-        return MappedFrames(np.load(array, mmap_mode="r"), json.loads(hashes.read_text()), source)
+        return MappedFrames(_map(array), json.loads(hashes.read_text()), source)
     except (OSError, ValueError):  # not there yet, or damaged
         write_json(hashes, _fill_cache(array, decode(), f"{path.name} {camera}"))
     for stale in folder.glob("*.*"):
         if stale.name.rpartition(".")[0].rpartition(".")[0] == camera_name and stale not in (array, hashes):
             stale.unlink(missing_ok=True)
-    return MappedFrames(np.load(array, mmap_mode="r"), json.loads(hashes.read_text()), source)
+    return MappedFrames(_map(array), json.loads(hashes.read_text()), source)
+
+
+def _map(path: Path) -> np.ndarray:
+    """The array in a .npy of ours, mapped and read-only.
+
+    By torch: its mappings keep no file open, those of numpy do, and a process may open about a thousand.
+    """
+    import torch
+
+    with open(path, "rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    size = _HEADER + math.prod(shape)
+    if path.stat().st_size != size:
+        raise ValueError(f"{path} is cut off")
+    bytes_ = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    frames: np.ndarray = bytes_[_HEADER:].reshape(shape)
+    frames.flags.writeable = False
+    return frames
 
 
 def _file_hash(path: Path, folder: Path) -> str:

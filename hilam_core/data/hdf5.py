@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,8 @@ def _hdf5(path: Path) -> Iterator[h5py.File]:
         raise DataError(f"{path} is incomplete: {error.args[0]!s}") from None
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as HDF5: {error}") from None
+    except (ValueError, TypeError, AttributeError) as error:  # an array where a group should be, or so
+        raise DataError(f"{path} is not in LIBERO's layout: {error}") from None
 
 
 def _read_file(path: Path, source: str, limit: int | None, cameras: Sequence[str]) -> list[Episode]:
@@ -186,7 +188,8 @@ def _instruction(path: Path, data: h5py.Group) -> str:
 
 def _is_upside_down(path: Path, data: h5py.Group) -> bool:
     """Whether images are as OpenGL renders them: robosuite's default, also where a file says nothing."""
-    convention = data.attrs.get("macros_image_convention", "opengl")
+    said = {**_environment(path, data), **data.attrs}
+    convention = _text(said.get("macros_image_convention", "opengl"))
     if convention not in ("opengl", "opencv"):
         raise DataError(
             f"{path}: macros_image_convention is {convention!r}, neither 'opengl' (upside down) nor 'opencv'"
@@ -194,16 +197,26 @@ def _is_upside_down(path: Path, data: h5py.Group) -> bool:
     return bool(convention == "opengl")
 
 
-def _check_control(path: Path, data: h5py.Group) -> None:
-    """Refuse actions that mean something else than LIBERO's, as far as the file says what they mean."""
+def _environment(path: Path, data: h5py.Group) -> dict[str, Any]:
+    """What `env_args` says of the environment, its arguments and its controller, in one dictionary."""
     try:
-        kwargs = json.loads(data.attrs.get("env_args", "{}")).get("env_kwargs", {})
-    except (ValueError, AttributeError):
+        said = json.loads(data.attrs.get("env_args", "{}"))
+        said.pop("type", None)  # of the environment; a controller has a type too
+        said.update(said.get("env_kwargs", {}))
+        return {**said, **(said.get("controller_configs") or {})}
+    except (ValueError, TypeError, AttributeError):
         raise DataError(
             f"{path}: the attribute env_args of 'data' is not JSON as robosuite writes it"
         ) from None
-    controller = kwargs.get("controller_configs") or {}
-    said = {**kwargs, **controller} if isinstance(controller, Mapping) else kwargs
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _check_control(path: Path, data: h5py.Group) -> None:
+    """Refuse actions that mean something else than LIBERO's, as far as the file says what they mean."""
+    said = _environment(path, data)
     for name, needed in CONTROL.items():
         if name in said and not np.array_equal(said[name], needed):
             raise DataError(

@@ -151,6 +151,14 @@ def test_images_are_upright_in_either_convention(official, convention):
     assert (frames[:, 0, 0] == (200, 0, 0)).all() and (frames[:, -1, 0] == (0, 100, 0)).all()
 
 
+def test_the_convention_is_found_where_the_environment_is_described(official):
+    upside_down = read_demonstrations(official, limit=1, cameras=("agentview",))[0].frames["agentview"].copy()
+    change_attribute(official, "macros_image_convention", None)
+    change_attribute(official, "env_args", json.dumps({"type": 1, "macros_image_convention": "opencv"}))
+    as_stored = read_demonstrations(official, limit=1, cameras=("agentview",))[0].frames["agentview"]
+    np.testing.assert_array_equal(as_stored, upside_down[:, ::-1])
+
+
 def refused(path, message):
     with pytest.raises(DataError, match=message) as error:
         read_demonstrations(path)
@@ -250,6 +258,13 @@ def test_a_demonstration_without_a_number_is_named(official, name):
     with h5py.File(official, "r+") as file:
         file["data"].move("demo_1", name)
     refused(official, f"'data/{name}' has no number: call it demo_0, demo_1")
+
+
+@pytest.mark.parametrize("name", ["actions", "obs", "obs/agentview_rgb", "obs/ee_pos"])
+@pytest.mark.parametrize("values", [3.0, "text"])
+def test_something_else_in_the_place_of_an_array_or_group_is_named(official, name, values):
+    change(official, f"demo_1/{name}", values)
+    refused(official, "is not in LIBERO's layout|of shape|is incomplete|no camera")
 
 
 def with_gripper(path, command):

@@ -1,6 +1,9 @@
 """Videos are read as a player shows them, at the rate of demonstrations, under names that stay apart."""
 
 import json
+import os
+import resource
+import shutil
 from fractions import Fraction
 
 import av
@@ -132,6 +135,21 @@ def test_long_videos_come_whole(tmp_path):
     write_video(tmp_path / "clip.mp4", frames)
     clip = read_clips(tmp_path)[0]
     assert len(clip) == 150 and np.abs(clip.frames["agentview"].astype(int) - frames).mean() < 4
+
+
+def test_more_videos_than_a_process_may_open_files_are_read(tmp_path):
+    write_video(tmp_path / "0.mp4", ramp(4))
+    for i in range(1, 60):
+        shutil.copy(tmp_path / "0.mp4", tmp_path / f"{i}.mp4")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, limits[1]))
+        clips = read_clips(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(clips) == 60 and all(len(clip) == 4 for clip in clips)
+    with pytest.raises(ValueError, match="read-only"):
+        clips[0].frames["agentview"][0] = 0
 
 
 @pytest.mark.parametrize("kept", [0, 100, 1500])
