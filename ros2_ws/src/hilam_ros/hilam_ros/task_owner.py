@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,17 +15,36 @@ from hilam_core.runtime.timing import Cycle
 from hilam_ros.messages import stamp_to_ns
 from hilam_ros.node import LATCHED
 
-if TYPE_CHECKING:
-    from hilam_ros.libero_bridge import LiberoBridge
-
 EPISODE = 1
 LAST_MESSAGES_S = 0.2  # for the timing of the last step to arrive
+
+
+class Arm(Protocol):
+    """A node that performs one episode: what its owner asks of it, besides what every node can do."""
+
+    done: Any
+    """A future, set when the episode's record is written."""
+
+    def check_alone(self) -> None:
+        """Raise NodeError where another arm, or another policy, is on the arm's topics."""
+
+    def waiting_for(self) -> list[str]:
+        """Inputs that the arm waits for before an episode can begin."""
+
+    def start(self) -> None:
+        """Publish the first observation."""
+
+    def missing(self) -> list[str]:
+        """Parts of the command for the last observation that have not come."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the arm has to say about the episode, JSON-ready."""
 
 
 class TaskOwner:
     """Runs `episode` on an arm, in the arm's process; `arm.done` is set when its record is written."""
 
-    def __init__(self, arm: LiberoBridge, episode: Episode, instruction: str):
+    def __init__(self, arm: Arm, episode: Episode, instruction: str):
         self.arm, self.episode, self.instruction = arm, episode, instruction
         reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         self.task = arm.create_publisher(Task, "task", LATCHED)
