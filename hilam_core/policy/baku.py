@@ -37,7 +37,9 @@ class BakuConfig:
     skill_dim: int = 0
     """0: no skill token"""
     output_dim: int = 7
+    """numbers of one output: 7 of a robot's action, or those of z^l or z^h"""
     chunk: int = 10
+    """outputs predicted at once, one a control step"""
     boundary: bool = False
     """also predict the probability that a new skill begins (pi^h)"""
     waypoint: bool = False
@@ -76,7 +78,8 @@ def published(config: BakuConfig) -> BakuConfig:
 
 
 class BakuOutput(NamedTuple):
-    """`chunk` [B, L, A] in normalised units; `boundary_logit` [B] and `waypoint` [B, 3] where configured."""
+    """`chunk` [B, L, A] in the units of the loss (`Baku.denormalise`); `boundary_logit` [B] and `waypoint`
+    [B, 3] where configured."""
 
     chunk: Tensor
     boundary_logit: Tensor | None
@@ -108,7 +111,7 @@ def _mlp(d_in: int, hidden: int, d_out: int) -> nn.Sequential:
 
 class Baku(nn.Module):
     """One policy level. Inputs are raw (uint8 images, metres and radians); the statistics it normalises with
-    are buffers."""
+    are buffers, saved with the weights."""
 
     proprio_mean: Tensor
     proprio_std: Tensor
@@ -143,7 +146,9 @@ class Baku(nn.Module):
         self.to_width = nn.Linear(token_dim, width) if config.token_dim else nn.Identity()
         inputs = (config.language_dim, config.skill_dim, config.proprio_dim)
         tokens = len(config.cameras) + sum(map(bool, inputs)) + 1
-        self.positions = nn.Parameter(torch.randn(tokens, width) * 0.02)  # the last one is the action token
+        self.positions = nn.Parameter(
+            torch.randn(tokens, width) * 0.02
+        )  # GPT-2's scale; the last is the action's
         self.trunk = nn.Sequential(
             *(Block(width, config.heads, config.dropout) for _ in range(config.layers))
         )
@@ -172,38 +177,46 @@ class Baku(nn.Module):
         language: Tensor | None,
         skill: Tensor | None = None,
     ) -> BakuOutput:
-        """Images uint8 [B, S, S, 3] per camera, proprio [B, 8], language [B, 384], skill [B, D] ->
-        `BakuOutput`."""
-        batch = proprio.shape[0]
-        conditions, tokens = [], []
-        if self.language_token is not None:
-            assert language is not None, "this policy reads language"
-            conditions.append((language - self.language_mean) / self.language_std)
-            tokens.append(self.language_token(conditions[-1]))
-        if self.skill_token is not None:
-            assert skill is not None, "this policy reads a skill"
-            conditions.append((skill - self.skill_mean) / self.skill_std)
-            tokens.append(self.skill_token(conditions[-1]))
-        token_dim = self.config.token_dim or self.config.width
-        if self.condition is not None:
-            condition = self.condition(
-                torch.cat(conditions, 1) if conditions else proprio.new_zeros(batch, 1)
-            )
-        else:
-            condition = sum(tokens, proprio.new_zeros(batch, token_dim))
-        for camera in self.config.cameras:
-            name = self.config.cameras[0] if self.config.shared_encoder else camera
-            tokens.append(self.image_tokens[name](self.encoders[name](images[camera], condition)))
+        """The outputs for a batch of observations.
+
+        images: uint8 [B, S, S, 3] for each camera; proprio: [B, P] m and rad (zeros of any length where it is
+        not read); language: [B, 384] embeddings, skill: [B, D], each where the configuration has it.
+        """
+        tokens, condition = self._read_task(language, skill, len(proprio))
+        tokens += [self._see(camera, images[camera], condition) for camera in self.config.cameras]
         if self.proprio_token is not None:
             tokens.append(self.proprio_token((proprio - self.proprio_mean) / self.proprio_std))
         x_BND = self.to_width(torch.stack([token.float() for token in tokens], 1)).float()
         x_BND = F.pad(x_BND, (0, 0, 0, 1)) + self.positions  # the action token is its position alone
-        x_BND = self.trunk(x_BND)
-        x_BD = self.norm(x_BND[:, -1])
+        x_BD = self.norm(self.trunk(x_BND)[:, -1])
         chunk = self.head(x_BD).float().unflatten(1, (self.config.chunk, -1))
         boundary = self.boundary_head(x_BD).float()[:, 0] if self.boundary_head is not None else None
         waypoint = self.waypoint_head(x_BD).float() if self.waypoint_head is not None else None
         return BakuOutput(chunk, boundary, waypoint)
+
+    def _read_task(
+        self, language: Tensor | None, skill: Tensor | None, batch: int
+    ) -> tuple[list[Tensor], Tensor]:
+        """The tokens of language and skill, as far as they are read, and what conditions the encoders."""
+        inputs, tokens = [], []
+        if self.language_token is not None:
+            assert language is not None, "this policy reads language"
+            inputs.append((language - self.language_mean) / self.language_std)
+            tokens.append(self.language_token(inputs[-1]))
+        if self.skill_token is not None:
+            assert skill is not None, "this policy reads a skill"
+            inputs.append((skill - self.skill_mean) / self.skill_std)
+            tokens.append(self.skill_token(inputs[-1]))
+        if self.condition is not None:
+            none = self.positions.new_zeros(batch, 1)
+            return tokens, self.condition(torch.cat(inputs, 1) if inputs else none)
+        none = self.positions.new_zeros(batch, self.config.token_dim or self.config.width)
+        return tokens, sum(tokens, none)
+
+    def _see(self, camera: str, image: Tensor, condition: Tensor) -> Tensor:
+        """The token of one camera's image."""
+        name = self.config.cameras[0] if self.config.shared_encoder else camera
+        return self.image_tokens[name](self.encoders[name](image, condition))
 
     def denormalise(self, chunk: Tensor) -> Tensor:
         """From the units of the loss to those of the target."""
