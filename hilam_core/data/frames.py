@@ -96,7 +96,7 @@ def _fill_cache(cached: Path, batches: Iterable[np.ndarray], name: str) -> list[
     count, shape, hashes = 0, None, []
     with replacing(cached) as draft, open(draft, "wb") as out:
         out.write(bytes(_HEADER))
-        for batch in tqdm(batches, desc=f"decoding {name}", leave=False):
+        for batch in tqdm(batches, desc=f"decoding {name}", leave=False, delay=1):
             if batch.ndim != 4 or batch.shape[-1] != 3 or batch.dtype != np.uint8:
                 raise DataError(f"{name}: images are {batch.dtype} {list(batch.shape)}, not uint8 [T,H,W,3]")
             if shape not in (None, batch.shape[1:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def find_files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
             raise DataError(f"{path} is none of {', '.join('*' + suffix for suffix in suffixes)}")
         for file in files:
             found.setdefault(file.resolve(), file)
-    return sorted(found.values(), key=lambda p: (p.name, str(p.absolute())))
+    return sorted(found.values(), key=lambda p: (p.name, str(_plain(p))))
 
 
 def source_names(names: dict[Path, str]) -> dict[Path, str]:
@@ -45,10 +46,10 @@ def source_names(names: dict[Path, str]) -> dict[Path, str]:
     """
     places: dict[tuple[Path, str], Path] = {}
     for path, name in names.items():
-        other = places.setdefault((path.absolute().parent, name), path)
+        other = places.setdefault((_plain(path).parent, name), path)
         if other != path:
             raise DataError(f"{other} and {path} have the same name {name!r}: rename one of them")
-    folders = {path: [p.name for p in path.absolute().parents] for path in names}
+    folders = {path: [p.name for p in _plain(path).parents] for path in names}
     depth = dict.fromkeys(names, 0)
     while True:
         labels = {p: "/".join([*reversed(folders[p][: depth[p]]), name]) for p, name in names.items()}
@@ -57,6 +58,11 @@ def source_names(names: dict[Path, str]) -> dict[Path, str]:
             return labels
         for path in names:
             depth[path] += count[labels[path]] > 1
+
+
+def _plain(path: Path) -> Path:
+    """The absolute path without `..`; links stay what they are called."""
+    return Path(os.path.abspath(path))
 
 
 def names_of(paths: Paths) -> str:

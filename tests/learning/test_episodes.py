@@ -135,6 +135,8 @@ def test_files_of_one_name_stay_apart_by_their_folders(tmp_path):
         "stored/a_demo/demo_1",
         "b_demo/demo_0",
     ]
+    around = [tmp_path / "stored" / ".." / "scattered", tmp_path / "stored"]
+    assert [e.key for e in read_demonstrations(around)] == [e.key for e in episodes]
     assert not np.array_equal(episodes[0].frames["agentview"], episodes[2].frames["agentview"])
     store = LatentStore({e.key: {"z": e.actions, "valid": np.int64(1)} for e in episodes}, {})
     store.write(tmp_path / "latents.h5")
