@@ -10,9 +10,9 @@ from typing import Any
 
 from hilam_core.data.episode import RATE_HZ, Clip
 from hilam_core.data.frames import map_frames
-from hilam_core.data.hdf5 import DEMO_SUFFIXES, read_demonstrations
+from hilam_core.data.hdf5 import DEMO_SUFFIXES, is_store, read_demonstrations
 from hilam_core.data.paths import Paths, find_files, names_of, source_names
-from hilam_core.errors import DataError
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.video import VIDEO_SUFFIXES, read_blocks
 
 CAPTIONS = "captions.jsonl"
@@ -23,11 +23,17 @@ def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int
 
     A video shows one camera: its frames stand under the first of `cameras`. It is read at RATE_HZ frames a
     second, so that a gap of k frames is the same time everywhere; its instruction is the caption that
-    `captions.jsonl` beside it gives. Raises DataError for anything missing, corrupt or of another kind.
+    `captions.jsonl` beside it gives.
+
+    Raises:
+        ConfigError: no camera is named.
+        DataError: anything is missing, corrupt or of another kind.
     """
-    files = find_files(paths, DEMO_SUFFIXES + VIDEO_SUFFIXES)
+    if not cameras:
+        raise ConfigError("clips are frames: name at least one camera")
+    files = [file for file in find_files(paths, DEMO_SUFFIXES + VIDEO_SUFFIXES) if not is_store(file)]
     demonstrations = [file for file in files if file.suffix.lower() in DEMO_SUFFIXES]
-    videos = source_names({file: file.name for file in files if file not in demonstrations})
+    videos = source_names({file: file.name for file in files if file.suffix.lower() in VIDEO_SUFFIXES})
     clips: list[Clip] = []
     if demonstrations:
         clips += read_demonstrations(demonstrations, None, limit, cameras)

@@ -43,7 +43,7 @@ class Clip:
         digest = hashlib.sha256(f"{len(self)} {self.instruction}".encode())
         for values in self._numbers():
             digest.update(np.ascontiguousarray(values).data)
-        for camera in sorted(self.frames if cameras is None else cameras):
+        for camera in sorted(set(self.frames if cameras is None else cameras)):
             digest.update(f"{camera} {self._picture_hash(camera)}".encode())
         return digest.hexdigest()
 

@@ -50,7 +50,7 @@ def read_demonstrations(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"the limit of episodes must be at least 1, got {limit}")
-    files = [file for file in find_files(paths, DEMO_SUFFIXES) if not _is_store(file)]
+    files = [file for file in find_files(paths, DEMO_SUFFIXES) if not is_store(file)]
     if tasks is not None:
         wanted = {task.removesuffix("_demo") for task in tasks}
         unknown = wanted - {_task_of(file) for file in files}
@@ -70,7 +70,7 @@ def _task_of(path: Path) -> str:
     return path.stem.removesuffix("_demo")
 
 
-def _is_store(path: Path) -> bool:
+def is_store(path: Path) -> bool:
     """Whether this is a file of latents or skills, which lie beside the demonstrations."""
     if path.suffix.lower() != ".h5":
         return False

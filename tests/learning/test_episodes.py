@@ -107,6 +107,8 @@ def test_counts_that_leave_nothing_are_refused(tmp_path):
     for limit in (0, -1):
         with pytest.raises(ConfigError, match=f"at least 1, got {limit}"):
             read_demonstrations(tmp_path, limit=limit)
+    with pytest.raises(ConfigError, match="at least one camera"):
+        read_clips(tmp_path, cameras=())
 
 
 def test_video_round_trip_and_corrupt_video(tmp_path):

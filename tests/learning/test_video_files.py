@@ -7,6 +7,7 @@ import shutil
 from fractions import Fraction
 
 import av
+import h5py
 import numpy as np
 import pytest
 
@@ -128,6 +129,15 @@ def test_a_caption_beside_a_video_is_its_instruction(tmp_path):
     (tmp_path / "captions.jsonl").write_text(json.dumps({"file": "b.mp4"}))
     with pytest.raises(DataError, match=r"captions\.jsonl is no list of captions"):
         read_clips(tmp_path)
+
+
+def test_latents_beside_videos_are_no_demonstrations(tmp_path):
+    with h5py.File(tmp_path / "latents.h5", "w") as file:
+        file.attrs["kind"] = "latents"
+    with pytest.raises(DataError, match="neither demonstrations .* nor videos"):
+        read_clips(tmp_path)
+    write_video(tmp_path / "clip.mp4", ramp(4))
+    assert [clip.key for clip in read_clips(tmp_path)] == ["clip.mp4/video"]
 
 
 def test_long_videos_come_whole(tmp_path):
