@@ -134,7 +134,7 @@ def test_a_caption_beside_a_video_is_its_instruction(tmp_path):
 def test_latents_beside_videos_are_no_demonstrations(tmp_path):
     with h5py.File(tmp_path / "latents.h5", "w") as file:
         file.attrs["kind"] = "latents"
-    with pytest.raises(DataError, match="neither demonstrations .* nor videos"):
+    with pytest.raises(DataError, match=r"neither demonstrations .* nor videos"):
         read_clips(tmp_path)
     write_video(tmp_path / "clip.mp4", ramp(4))
     assert [clip.key for clip in read_clips(tmp_path)] == ["clip.mp4/video"]
