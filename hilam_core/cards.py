@@ -73,22 +73,31 @@ def load_whole_card(folder: Path | str, kind: str | None = None) -> dict[str, An
 
 def trained_assets(card: Mapping[str, Any]) -> str:
     """The assets a policy saw in training, "builtin" or "official"; "auto" where its card does not say."""
-    data = card.get("data")
-    return str((data.get("assets") if isinstance(data, Mapping) else None) or "auto")
+    return str(_data(card).get("assets") or "auto")
 
 
-def assets_warning(card: Mapping[str, Any], drawn: str) -> str | None:
+def assets_warning(card: Mapping[str, Any], drawn: str, content_hash: str) -> str | None:
     """One line where a policy is shown pictures of other assets than it was trained on, else None.
 
-    drawn: "builtin" or "official", what the simulation draws.
+    drawn: "builtin" or "official", what the simulation draws; content_hash: of those files.
     """
-    trained = trained_assets(card)
-    if trained in ("auto", drawn):
+    trained, trained_hash = trained_assets(card), _data(card).get("assets_hash", content_hash)
+    if trained in ("auto", drawn) and trained_hash == content_hash:
         return None
+    if trained in ("auto", drawn):
+        return (
+            f"warning: the {drawn} assets have the content hash {content_hash}, those that the policy was "
+            f"trained on had {trained_hash}: they look different"
+        )
     return (
         f"warning: the policy was trained on pictures of the {trained} assets and is shown the {drawn} ones: "
         "its success says little"
     )
+
+
+def _data(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = card.get("data")
+    return data if isinstance(data, Mapping) else {}
 
 
 def make_card(

@@ -210,7 +210,8 @@ def main(config: Config) -> None:
     policy = read_policy_config(card, config.policy)
     specs = make_specs(config)
     identity = make_identity(config, card, policy)
-    if policy.low.cameras and (warning := assets_warning(card, identity["assets"])):
+    warning = assets_warning(card, identity["assets"], identity["assets_hash"])
+    if warning and policy.low.cameras:
         print(warning, file=sys.stderr)
     path = result_path(config, identity)
     writable_folder(path.parent)

@@ -147,15 +147,18 @@ def _lowest(group: list[tuple[float, int]]) -> list[int]:
 
 
 def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
-    """The card's `data`: paths, number of clips and frames, content hash and the cameras it covers; `assets`
-    where all name the same, so that a simulation can show a policy the pictures it was trained on."""
+    """The card's `data`: paths, number of clips and frames, content hash and the cameras it covers.
+
+    Where all clips name the same `assets` and `assets_hash`, also these, so that a simulation can show a
+    policy the pictures it was trained on.
+    """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    assets = {clip.attrs.get("assets") for clip in clips}
+    drawn_from = {name: [clip.attrs.get(name) for clip in clips] for name in ("assets", "assets_hash")}
     return {
         "paths": [str(p) for p in paths],
         "episodes": len(clips),
         "frames": sum(len(clip) for clip in clips),
         "cameras": sorted({camera for clip in clips for camera in clip.frames}),
         "hash": content_hash(clips),
-        **({"assets": assets.pop()} if len(assets) == 1 and None not in assets else {}),
+        **{name: found[0] for name, found in drawn_from.items() if len(set(found)) == 1 and found[0]},
     }

@@ -155,16 +155,14 @@ def _phases(path: Path, demo: h5py.Group, length: int) -> list[str] | None:
 
 
 def _attributes(demo: h5py.Group) -> dict[str, Any]:
-    """What was noted of the episode, without its bulk, and which pictures the simulator drew."""
+    """What was noted of the episode, without its bulk, and which assets the simulator drew it from."""
     attrs = {
         k: v.item() if isinstance(v, np.generic) else v
         for k, v in demo.attrs.items()
         if k not in ("model_file", "init_state")
     }
-    return {
-        **attrs,
-        **({"assets": str(demo.parent.attrs["assets"])} if "assets" in demo.parent.attrs else {}),
-    }
+    of_all = demo.parent.attrs
+    return {**attrs, **{name: str(of_all[name]) for name in ("assets", "assets_hash") if name in of_all}}
 
 
 def _quaternions(demo: h5py.Group) -> np.ndarray:

@@ -12,6 +12,7 @@ from hilam_core.data import (
     LatentStore,
     SkillStore,
     content_hash,
+    describe_data,
     read_clips,
     read_demonstrations,
     split_held_out,
@@ -32,6 +33,16 @@ def test_demonstrations_come_upright_and_complete(tmp_path):
     assert episode.instruction == "push the blob" and episode.attrs["placement"] == "scattered"
     assert set(episode.phases) == set(PHASES) and len(episode.phases) == len(episode) == len(episode.ee_quat)
     np.testing.assert_allclose(episode.ee_quat[0], [1, 0, 0, 0], atol=1e-9)
+
+
+def test_a_description_names_the_assets_where_all_files_have_the_same(tmp_path):
+    for name, assets_hash in (("a", "aa"), ("b", "aa"), ("c", "bb")):
+        with h5py.File(write_demonstrations(tmp_path / f"{name}_demo.hdf5", episodes=1), "a") as file:
+            file["data"].attrs.update({"assets": "builtin", "assets_hash": assets_hash})
+    episodes = read_demonstrations(tmp_path)
+    same, mixed = describe_data(tmp_path, episodes[:2]), describe_data(tmp_path, episodes)
+    assert (same["assets"], same["assets_hash"]) == ("builtin", "aa")
+    assert mixed["assets"] == "builtin" and "assets_hash" not in mixed
 
 
 def test_rotation_vectors_serve_where_robot_states_are_missing(tmp_path):

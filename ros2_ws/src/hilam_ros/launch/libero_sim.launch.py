@@ -27,12 +27,12 @@ def start(context: LaunchContext) -> list:
     policy = Path(settings["policy"] or default_policy()).absolute()
     card = load_whole_card(policy, "policy")
     check_cameras(card, policy, settings, profile)
-    assets = resolve_assets(settings["assets"] or trained_assets(card)).kind
+    assets = resolve_assets(settings["assets"] or trained_assets(card))
     output = writable_folder(Path(settings["output"]).absolute())
 
-    chosen = {"policy": str(policy), "task": task.name, "assets": assets, "output": str(output)}
+    chosen = {"policy": str(policy), "task": task.name, "assets": assets.kind, "output": str(output)}
     nodes = [make_node(name, settings | chosen) for name in ("libero_bridge", *POLICY_NODES)]
-    warning = assets_warning(card, assets)
+    warning = assets_warning(card, assets.kind, assets.content_hash)
     return [end_together(last="libero_bridge"), *([LogInfo(msg=warning)] if warning else []), *nodes]
 
 
