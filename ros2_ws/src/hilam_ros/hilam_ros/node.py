@@ -310,22 +310,24 @@ def command_scale(node: StackNode) -> CommandScale:
 def run_node(make: Callable[[], StackNode]) -> None:
     """Run a node until it is done or told to stop (exit code 0); a HilamError is one line and exit code 1.
 
-    Every way out goes through `StackNode.end`, while it can still publish. Further signals are ignored
-    meanwhile (a launch sends a second one), and the process does not wait for the interpreter to end.
+    Every way out goes through `StackNode.end`, while it can still publish. Further signals change nothing (a
+    launch sends a second one), and the process does not wait for the interpreter to end.
     """
     told_to_stop = False
 
     def stop(number: int, frame: object) -> None:
         nonlocal told_to_stop
         told_to_stop = True
-        ignore_signals()
+
+    def handle_signals() -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, stop)
 
     node, code = None, 0
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = make()
-        for number in STOP_SIGNALS:
-            signal.signal(number, stop)
+        handle_signals()  # until here Ctrl-C ends the process at once, see main.py
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not (told_to_stop or node.done.done()):
@@ -337,7 +339,7 @@ def run_node(make: Callable[[], StackNode]) -> None:
         traceback.print_exc()
         code = 1
     finally:
-        ignore_signals()
+        handle_signals()
         try:
             if node is not None:
                 node.end()
@@ -347,9 +349,3 @@ def run_node(make: Callable[[], StackNode]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-
-
-def ignore_signals() -> None:
-    """Nothing interrupts what comes now: it is the end."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
