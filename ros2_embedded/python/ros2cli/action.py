@@ -88,8 +88,11 @@ def send_goal(args: argparse.Namespace) -> int:
     action_type = interface(args.type, "action")
     goal = fill(action_type.Goal(), args.goal)
     with session() as node:
+        _check_type(node, args)  # before our own client is in the graph too
         client = ActionClient(node, action_type, absolute(args.action))
-        _require_action(node, client, args)
+        require_server(client._goal)
+        if not wait_for(client.server_is_ready):
+            raise CommandError(f"action '{absolute(args.action)}' is not available")
         print(f"Sending goal:\n{_indented(goal)}\n", flush=True)
         on_feedback = _print_feedback if args.feedback else None
         sent = client.send_goal_async(goal, feedback_callback=on_feedback)
@@ -100,14 +103,11 @@ def send_goal(args: argparse.Namespace) -> int:
             raise
 
 
-def _require_action(node: Any, client: Any, args: argparse.Namespace) -> None:
-    """CommandError if the action has no server, one of another type, or one that we cannot reach."""
+def _check_type(node: Any, args: argparse.Namespace) -> None:
+    """CommandError if there is no such action, or one of another type."""
     known = find_type(node, args.action, "action")
     if args.type.replace("/action/", "/") != known.replace("/action/", "/"):
         raise CommandError(f"action '{absolute(args.action)}' has type {known}, not {args.type}")
-    require_server(client._goal)
-    if not wait_for(client.server_is_ready):
-        raise CommandError(f"action '{absolute(args.action)}' is not available")
 
 
 def _follow(node: Any, sent: Any) -> int:
