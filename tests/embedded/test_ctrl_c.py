@@ -83,7 +83,7 @@ class Terminal:
     def end(self) -> int:
         while self.read():
             pass
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def close(self) -> None:
         self.process.kill()
@@ -164,6 +164,6 @@ def test_a_node_that_gets_two_signals_ends_silently(ros_env, gap_s):
     node.send_signal(signal.SIGINT)
     time.sleep(gap_s)
     node.send_signal(signal.SIGINT)
-    _, error = node.communicate(timeout=60)
+    _, error = node.communicate(timeout=120)
     assert node.returncode in (0, -signal.SIGINT)  # the latter if the interpreter had ended already
     assert error == ""

@@ -44,7 +44,9 @@ def test_a_wrong_variable_is_one_line(packages, tmp_path, command, variable, val
     (tmp_path / "test.launch.py").write_text(LAUNCH_FILE)
     arguments = command.split() if command != "launch" else ["launch", str(tmp_path / "test.launch.py")]
     environment = {**packages, variable: value.format(tmp_path=tmp_path)}
-    result = subprocess.run(["ros2", *arguments], env=environment, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        ["ros2", *arguments], env=environment, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode == 1
     assert "started" not in result.stdout
     assert result.stderr.count("\n") == 1, result.stderr
@@ -57,6 +59,6 @@ def test_a_right_configuration_file_is_taken(packages, tmp_path):
     )
     environment = {**packages, "CYCLONEDDS_URI": str(tmp_path / "right.xml")}
     result = subprocess.run(
-        ["ros2", "run", "tool", "say"], env=environment, capture_output=True, text=True, timeout=60
+        ["ros2", "run", "tool", "say"], env=environment, capture_output=True, text=True, timeout=120
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "started\n", "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,7 +49,7 @@ def launch(ros_env):
             env=ros_env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
         )
 
     yield run
@@ -93,8 +95,9 @@ def said(result: subprocess.CompletedProcess) -> list[str]:
     return [line.split(": ", 1)[1] for line in result.stdout.splitlines() if "launch.user" in line]
 
 
-def gone_within(seconds: float) -> bool:
-    end = time.monotonic() + seconds
+def gone() -> bool:
+    """Whether the marked processes end, on a machine that may be busy."""
+    end = time.monotonic() + 60
     while marked() and time.monotonic() < end:
         time.sleep(0.05)
     return not marked()
@@ -158,7 +161,9 @@ def test_an_error_is_one_line_and_ends_everything(write, launch, entities, error
 
 def test_errors_before_anything_starts(ros_env, tmp_path):
     def error(*arguments: str) -> str:
-        result = subprocess.run(["ros2", *arguments], env=ros_env, capture_output=True, text=True, timeout=20)
+        result = subprocess.run(
+            ["ros2", *arguments], env=ros_env, capture_output=True, text=True, timeout=120
+        )
         assert result.returncode == 1, result
         assert result.stderr.count("\n") == 1
         return result.stderr
@@ -325,12 +330,12 @@ def test_ctrl_c_escalates_until_the_whole_process_group_is_gone(write, start):
                  ' sigterm_timeout="0.3", sigkill_timeout="0.3")')  # fmt: skip
     process = start(path, "[deaf-1] deaf")
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=5)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     steps = ["sending signal 'SIGINT'", "escalating to 'SIGTERM'", "escalating to 'SIGKILL'", "exit code -9"]
     positions = [output.index(step) for step in steps]
     assert positions == sorted(positions)
-    assert gone_within(1)
+    assert gone()
 
 
 def test_a_second_ctrl_c_is_harder_than_the_first(write, start):
@@ -343,32 +348,40 @@ def test_a_second_ctrl_c_is_harder_than_the_first(write, start):
     assert process.poll() is None  # three at once are one
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=120)
     assert output.count("sending signal 'SIGINT'") == output.count("sending signal 'SIGTERM'") == 1
     assert "exit code -15" in output
-    assert gone_within(5)
+    assert gone()
 
 
 def test_ctrl_c_interrupts_a_launch_file_that_is_busy(write, start):
-    busy = "import time\ndef busy(context):\n    print('busy', flush=True)\n    time.sleep(60)\n"
+    busy = "import time\ndef busy(context):\n    print('busy', flush=True)\n    time.sleep(600)\n"
     path = write(f"{SLEEP}, TimerAction(period=0.2, actions=[OpaqueFunction(function=busy)])", busy)
     process = start(path, "busy")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=5)
-    assert gone_within(1)
+    process.communicate(timeout=60)
+    assert gone()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_however_the_launch_is_ended_its_processes_end_too(write, start, number):
     process = start(write(SLEEP), "process started with pid")
     process.send_signal(number)
-    process.communicate(timeout=5)
-    assert gone_within(2)
+    process.communicate(timeout=60)
+    assert gone()
 
 
-def test_launch_starts_fast(write, launch):
-    path = write("")
-    launch(path)
-    begin = time.monotonic()
-    launch(path)
-    assert time.monotonic() - begin < 1.0  # 0.2 s on an idle machine
+def test_a_launch_loads_neither_dds_nor_numpy(write, ros_env):
+    """They take longer than all the rest of its start."""
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        shutil.which("ros2", path=ros_env["PATH"]),
+        "launch",
+        write(""),
+    ]
+    result = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=120)
+    loaded = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "launch.launch_service" in loaded
+    assert loaded.isdisjoint({"cyclonedds", "embedded_dds.dds", "numpy", "rosbags", "yaml"})

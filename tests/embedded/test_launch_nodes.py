@@ -97,7 +97,7 @@ def launch(ros_env, tmp_path):
         description = f"def generate_launch_description():\n    return LaunchDescription([{entities}])\n"
         path.write_text(f"{HEADER}{names}{before}\n{description}")
         command = ["ros2", "launch", path]
-        result = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=120)
         lines = [line for line in result.stdout.splitlines() if "python" in line or "launch.user" in line]
         said = [
             line.split("] ", 1)[1].removeprefix("[launch.user]: ") for line in lines if "process" not in line

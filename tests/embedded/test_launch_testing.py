@@ -60,7 +60,7 @@ class TestWhileItRuns(unittest.TestCase):
         self.node.destroy_node()
 
     def test_it_talks(self, proc_output, talker, word):
-        proc_output.assertWaitFor("second", process=talker, timeout=30, stream="stdout")
+        proc_output.assertWaitFor("second", process=talker, timeout=60, stream="stdout")
         heard = []
         self.node.create_subscription(String, "words", lambda message: heard.append(message.data), 10)
         while not heard:
@@ -68,7 +68,7 @@ class TestWhileItRuns(unittest.TestCase):
         self.assertEqual(heard[0], EXPECTED or word)
 
     def test_it_runs(self, proc_info):
-        proc_info.assertWaitForStartup("talker", timeout=30)
+        proc_info.assertWaitForStartup("talker", timeout=60)
         self.assertEqual(list(proc_info), [])
 
 @launch_testing.post_shutdown_test()
@@ -98,7 +98,7 @@ def generate_test_description():
 
 class TestIt(unittest.TestCase):
     def test_it_ends(self, proc_info, test_args):
-        proc_info.assertWaitForShutdown("short", timeout=30)
+        proc_info.assertWaitForShutdown("short", timeout=60)
         self.assertEqual(proc_info["short"].returncode, int(test_args.get("code", 3)))
 """
 READY = "launch_testing.actions.ReadyToTest()"
@@ -115,7 +115,7 @@ def run(ros_env, tmp_path):
         command = ["launch_test"] if program == "launch_test" else [sys.executable, "-m", "pytest", "-v"]
         result = subprocess.run(
             [*command, str(path), *arguments],
-            env=ros_env, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            env=ros_env, cwd=tmp_path, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
         output = result.stdout + result.stderr
         assert result.returncode == code, output

@@ -70,7 +70,7 @@ def start(ros_env, tmp_path):
 def ros2(ros_env, tmp_path):
     def run(*arguments: str, code: int = 0) -> str:
         result = subprocess.run(
-            ["ros2", *arguments], env=ros_env, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            ["ros2", *arguments], env=ros_env, cwd=tmp_path, capture_output=True, text=True, timeout=120
         )
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr
@@ -86,11 +86,11 @@ def bag(start, ros2, tmp_path):
     ros2("topic", "echo", "--once", "/points")
     ros2("topic", "echo", "--once", "/commands")
     recorder.send_signal(signal.SIGINT)
-    out, err = recorder.communicate(timeout=60)
+    out, err = recorder.communicate(timeout=120)
     assert (recorder.returncode, err) == (0, "")
     assert "topics to 'bag'" in out
     talker.terminate()
-    talker.communicate(timeout=60)
+    talker.communicate(timeout=120)
     return tmp_path / "bag"
 
 
@@ -142,7 +142,7 @@ def test_chosen_topics_are_played_once_and_in_order(bag, start, ros2, tmp_path):
     recorder = start("ros2", "bag", "record", "-o", "copy", "/points", "/commands", until="Recording")
     ros2("bag", "play", "bag", "-r", "2", "--topics", "/commands")
     recorder.send_signal(signal.SIGINT)
-    _, error = recorder.communicate(timeout=60)
+    _, error = recorder.communicate(timeout=120)
     assert error == "topic '/points' was never published\n"
     played, recorded = (
         [command.position for command in read(path)["/commands"]] for path in (tmp_path / "copy", bag)

@@ -77,7 +77,7 @@ def ros2(node, node_env):
 
     def run(*arguments: str, code: int = 0) -> str:
         result = subprocess.run(
-            ["ros2", *arguments], env=node_env, capture_output=True, text=True, timeout=30
+            ["ros2", *arguments], env=node_env, capture_output=True, text=True, timeout=120
         )
         assert result.returncode == code, result.stdout + result.stderr
         assert code == 0 or result.stderr.count("\n") == 1, result.stderr
@@ -132,7 +132,7 @@ def ctrl_c(node, node_env):
             if match := re.search(pattern, line):
                 break
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
         assert (process.returncode, error) == (130, "")
         return match
 
@@ -185,7 +185,7 @@ def test_ctrl_c_twice_is_silent_while_a_command_starts(node, node_env, moment):
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=120)
     assert process.returncode in (130, -signal.SIGINT)
     assert error == ""
 

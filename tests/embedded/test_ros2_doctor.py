@@ -24,7 +24,9 @@ rclpy.spin(talker)
 
 
 def doctor(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["ros2", "doctor", *arguments], env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["ros2", "doctor", *arguments], env=env, capture_output=True, text=True, timeout=180
+    )
 
 
 def test_a_working_installation_passes(ros_env):

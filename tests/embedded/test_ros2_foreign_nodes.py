@@ -45,7 +45,7 @@ def foreign(ros_env, tmp_path):
 
 
 def ros2(env: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    result = subprocess.run(["ros2", *arguments], env=env, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(["ros2", *arguments], env=env, capture_output=True, text=True, timeout=120)
     return result.returncode, result.stdout, result.stderr
 
 

@@ -62,7 +62,9 @@ def gripper(ros_env):
 @pytest.fixture
 def ros2(gripper, ros_env):
     def run(*arguments: str, code: int = 0) -> str:
-        result = subprocess.run(["ros2", *arguments], env=ros_env, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(
+            ["ros2", *arguments], env=ros_env, capture_output=True, text=True, timeout=120
+        )
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout + result.stderr
 
@@ -105,7 +107,7 @@ def test_ctrl_c_cancels_the_goal(gripper, ros2, ros_env):
         if line.startswith("Goal accepted"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
     assert out.endswith("Canceling goal...\nGoal canceled.\n")
     assert gripper.stdout.readline() == "cancelled\n"
