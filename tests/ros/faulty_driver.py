@@ -1,6 +1,7 @@
 """The drivers of an arm, sound and then wrong in one way after another, and what camera_ingest says of each.
 
 Prints a line for each phase: its name and the first health that fits it, or "nothing fitted" and the last.
+"ready" fits only where observations came. Argument: `stamps`, or `clock` to publish /clock and set that back.
 """
 
 import re
@@ -16,18 +17,23 @@ from geometry_msgs.msg import PoseStamped
 from hilam_msgs.msg import Observation, Task
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 PHASES = {
-    "sound": "ready",
-    "zero stamps": "has no stamp",
-    "seconds since start": "is .* old, older than",
-    "future": "in the future",
-    "one camera stops": "no eye_in_hand for",
-    "sound again": "ready",
-    "clock set back an hour": "is .* s old, older than",
-    "at last sound": "ready",
+    "stamps": {
+        "sound": "ready",
+        "zero stamps": "has no stamp",
+        "seconds since start": "is .* old, older than",
+        "future": "in the future",
+        "one camera stops": "no eye_in_hand for",
+        "sound again": "ready",
+        "stamps an hour back": "is .* s old, older than",
+        "at last sound": "ready",
+    },
+    "clock": {"sound": "ready", "clock set back an hour": "ready", "another hour": "ready"},
 }
+OBSERVATIONS = 5  # that must come before "ready" counts
 PHASE_LIMIT_S = 30.0
 PIXELS = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 
@@ -35,7 +41,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 class FaultyDriver(Node):
     """Two cameras (bgra8 with padded rows; PNG), arm and gripper with a publisher each, a pose, a task."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenario: str) -> None:
         super().__init__("faulty_driver")
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.task = self.create_publisher(Task, "task", latched)
@@ -47,7 +53,9 @@ class FaultyDriver(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
         self.create_subscription(Observation, "observation", self.on_observation, 10)
         self.create_timer(0.05, self.publish)
-        self.phases = iter(PHASES)
+        self.expected = PHASES[scenario]
+        self.phases = iter(self.expected)
+        self.clock = self.create_publisher(Clock, "/clock", 10) if scenario == "clock" else None
         self.health, self.ended = "", False
         self.observation: Observation | None = None
         self.next_phase()
@@ -56,29 +64,35 @@ class FaultyDriver(Node):
     def next_phase(self) -> None:
         self.phase = next(self.phases, None)
         self.began_s, self.ended = time.monotonic(), self.phase is None
+        self.count = 0
 
     def on_diagnostics(self, msg: DiagnosticArray) -> None:
         if self.ended or msg.status[0].name != "camera_ingest":
             return
         self.health = msg.status[0].message
-        fits = re.search(PHASES[self.phase], self.health)
+        expected = self.expected[self.phase]
+        fits = re.search(expected, self.health) and (expected != "ready" or self.count >= OBSERVATIONS)
         if fits or time.monotonic() - self.began_s > PHASE_LIMIT_S:
             print(f"{self.phase}: {'' if fits else 'nothing fitted, the last was '}{self.health}", flush=True)
             self.next_phase()
 
     def on_observation(self, msg: Observation) -> None:
         self.observation = msg
+        self.count += 1
 
     def stamp(self) -> Time:
         now_ns = self.get_clock().now().nanoseconds
         seconds = {"zero stamps": 0, "seconds since start": 77, "future": now_ns // 10**9 + 60}
         if self.phase in seconds:
             return Time(sec=int(seconds[self.phase]))
-        now_ns -= 3600 * 10**9 if self.phase == "clock set back an hour" else 0
+        hours = {"stamps an hour back": 1, "clock set back an hour": 1, "another hour": 2}
+        now_ns -= hours.get(self.phase, 0) * 3600 * 10**9
         return Time(sec=now_ns // 10**9, nanosec=now_ns % 10**9)
 
     def publish(self) -> None:
         stamp = self.stamp()
+        if self.clock:
+            self.clock.publish(Clock(clock=stamp))
         padded = np.zeros((128, 128 * 4 + 16), np.uint8)
         padded[:, : 128 * 4] = cv2.cvtColor(PIXELS, cv2.COLOR_RGB2BGRA).reshape(128, -1)
         raw = Image(height=128, width=128, encoding="bgra8", step=padded.shape[1], data=padded.tobytes())
@@ -98,7 +112,7 @@ class FaultyDriver(Node):
 
 def main() -> int:
     rclpy.init()
-    node = FaultyDriver()
+    node = FaultyDriver(sys.argv[1])
     while not node.ended:
         rclpy.spin_once(node, timeout_sec=0.1)
     images = [np.asarray(i.data, np.uint8).reshape(128, 128, 3) for i in node.observation.images]

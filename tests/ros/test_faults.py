@@ -22,17 +22,28 @@ def node_pid(launch, name):
     return pid
 
 
-@pytest.mark.slow
-def test_faults_of_drivers_are_named_while_they_last_and_every_sound_form_is_read(workspace):
-    domain = 113
-    driver = workspace.start(f"'{sys.executable}' '{DRIVER}'", domain)
+def watch_driver(workspace, scenario, domain, parameters):
+    """What the faulty driver printed of camera_ingest's health, phase by phase."""
+    driver = workspace.start(f"'{sys.executable}' '{DRIVER}' {scenario}", domain)
     topics = "camera_topics:=[agentview/image_raw,eye_in_hand/image_raw/compressed]"
-    workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {topics}", domain)
+    workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {topics} {parameters}", domain)
     assert driver.wait(300) == 0, driver.output
     assert "nothing fitted" not in driver.output, driver.output
-    assert driver.output.count(": ready") == 3
-    assert "images exact: True" in driver.output
-    assert "fingers: [0.01, -0.02]" in driver.output  # two publishers; the policy's sign of the second
+    return driver.output
+
+
+@pytest.mark.slow
+def test_faults_of_drivers_are_named_while_they_last_and_every_sound_form_is_read(workspace):
+    output = watch_driver(workspace, "stamps", 113, "")
+    assert output.count(": ready") == 3
+    assert "images exact: True" in output
+    assert "fingers: [0.01, -0.02]" in output  # two publishers; the policy's sign of the second
+
+
+@pytest.mark.slow
+def test_observations_go_on_at_once_when_the_clock_is_set_back(workspace):
+    output = watch_driver(workspace, "clock", 118, "-p use_sim_time:=true")
+    assert output.count(": ready") == 3
 
 
 WRONG_SURROUNDINGS = {

@@ -75,6 +75,19 @@ def test_realtime_keeps_the_control_rate_and_ends_with_zero_motion(workspace, ra
     assert np.abs(actions[:, :6]).sum(axis=1).astype(bool).mean() > 0.8, "the arm hardly moved"
 
 
+def test_a_profile_chooses_the_episode_and_the_command_line_overrides_it(
+    workspace, random_checkpoint, tmp_path
+):
+    profile = tmp_path / "mine.yaml"
+    chosen = {"task": "3", "init_state": 5, "max_steps": 4, "device": "cpu", "policy": str(random_checkpoint)}
+    profile.write_text(yaml.safe_dump({"/**": {"ros__parameters": chosen}}))
+    launch = workspace.simulate(profile=profile, max_steps=6, output=tmp_path / "runs")
+    assert launch.wait() == 0, launch.output
+    facts, _, _ = episode(tmp_path / "runs")
+    assert (facts["init_state"], facts["steps"], facts["policy"]) == (5, 6, str(random_checkpoint))
+    assert "bbq_sauce" in facts["task"]
+
+
 BAD_ARGUMENTS = {
     "suite": ({"suite": "libero_moon"}, ["libero_moon", "libero_object"]),
     "task": ({"task": 99}, ["99", "0 to 9"]),
