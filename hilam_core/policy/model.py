@@ -146,9 +146,11 @@ def read_policy_config(card: Mapping[str, Any], source: Path | str) -> PolicyCon
     """The configuration in the card of the policy checkpoint `source`.
 
     Raises:
-        CheckpointError: it has settings that this version does not know, or the policy reads embeddings of
-        another language model.
+        CheckpointError: there is none, it has settings that this version does not know, or the policy reads
+        embeddings of another language model.
     """
+    if not isinstance(card.get("config"), Mapping):
+        raise CheckpointError(f"the card of '{source}' has no configuration: train it again")
     config = config_from(PolicyConfig, card["config"], source)
     dims = {level.language_dim for level in (config.low, config.high) if level and level.language_dim}
     if dims and (config.language_model, dims) != (LANGUAGE_MODEL, {LANGUAGE_DIM}):

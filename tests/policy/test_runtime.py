@@ -231,6 +231,7 @@ def test_checkpoints_round_trip_and_damaged_ones_are_refused(tmp_path):
         ({"kind": "lam"}, "lam"),
         ({"format": 99}, "format 99"),
         ({"config": {**card["config"], "wings": 2}}, "wings"),
+        ({"config": None}, "has no configuration"),
     ):
         (folder / "card.json").write_text(json.dumps({**card, **change}))
         with pytest.raises(CheckpointError, match=message) as error:
