@@ -158,6 +158,7 @@ def test_what_cannot_be_recorded_or_played_is_one_line(ros2, bag, tmp_path):
         (["record", "-a", "-o", "bag"], "cannot write the bag 'bag': bag exists already"),
         (["record", "-a", "-o", "file/bag"], "cannot write the bag 'file/bag': Not a directory"),
         (["play", "nothing"], "cannot read the bag 'nothing'"),
+        (["play", "bag", "--start-offset", "600"], "nothing to play in the bag 'bag' after 600 s"),
         (["play", "bag", "--topics", "/nope"], "no topic /nope in the bag, choices: /commands, /latched"),
         (["info", "empty"], "cannot read the bag 'empty'"),
         (["info", "file"], "cannot read the bag 'file'"),

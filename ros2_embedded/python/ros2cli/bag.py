@@ -184,12 +184,14 @@ def play(args: argparse.Namespace) -> None:
         publishers = _publishers(node, connections, _remaps(args.remap))
         settle(node, lambda: [publisher.get_subscription_count() for publisher in publishers.values()])
         ticker = _Ticker(node, args.clock) if args.clock else None
-        print(f"Playing '{args.bag}'", flush=True)
         start = reader.start_time + int(args.start_offset * 1e9)
+        played = [connection for connection in connections if connection.id in publishers]
+        if not played or next(reader.messages(played, start), None) is None:
+            raise CommandError(f"nothing to play in the bag '{args.bag}' after {args.start_offset:g} s")
+        print(f"Playing '{args.bag}'", flush=True)
         while True:
-            played = [c for c in connections if c.id in publishers]
-            _play_once(reader.messages(played, start) if played else (), start, args.rate, publishers, ticker)
-            if not args.loop or not played:
+            _play_once(reader.messages(played, start), start, args.rate, publishers, ticker)
+            if not args.loop:
                 break
         for publisher in publishers.values():
             publisher.wait_for_all_acked(_ack_limit())
@@ -204,8 +206,6 @@ def _play_once(messages: Any, start: int, rate: float, publishers: dict[int, Any
                 ticker.tick(stamp - int(left * 1e9 * rate))
             time.sleep(min(left, ticker.period_s) if ticker else left)
         publishers[connection.id].publish(data)
-    if ticker:
-        ticker.tick(stamp)
 
 
 class _Ticker:
