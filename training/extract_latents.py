@@ -1,9 +1,10 @@
-"""Label demonstrations with latent actions z^l_t = IDM(I_t, I_{t+k}).
+"""Label clips with latent actions z^l_t = IDM(I_t, I_{t+k}).
 
     python training/extract_latents.py --lam runs/lam --data data/libero_object --out data/latents.h5
 
-Reads a latent action model and demonstrations; writes one HDF5 file of z^l per episode, and prints how well a
-linear map reads the real actions (never used in training) from z^l on the held-out episodes.
+Reads a latent action model and demonstrations or videos; writes one HDF5 file of z^l per clip. Of
+demonstrations it prints how well a linear map reads the real actions (never used in training) from z^l on
+the held-out ones.
 """
 
 from dataclasses import dataclass, field
@@ -13,25 +14,24 @@ import numpy as np
 from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash, load_card
-from hilam_core.data import LatentStore, content_hash, read_demonstrations, split_held_out
-from hilam_core.errors import ConfigError
-from hilam_core.files import writable_folder
+from hilam_core.data import Clip, Episode, LatentStore, Lineage, read_clips, split_held_out
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import action_probe, extract_latents, load_lam
 from hilam_core.program import run_program
 
 
 @dataclass
 class Config:
-    """Label demonstrations with latent actions."""
+    """Label clips with latent actions."""
 
     lam: Path = Path("runs/lam")
     """Latent action model: a folder written by train_lam."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Folders or files with demonstrations (*.hdf5)."""
+    """Folders or files with demonstrations (*.hdf5) or videos."""
     out: Path = Path("data/libero_object/latents.h5")
-    """File to write."""
+    """File to write; one that holds the latents of another camera, gap or data is not replaced."""
     camera: str = "agentview"
-    """Camera whose frames are labelled."""
+    """Camera whose frames are labelled; a video counts as this one."""
     gap: int | None = None
     """Gap k between the two frames; by default the one in the model's card."""
     limit: int | None = None
@@ -44,28 +44,33 @@ class Config:
 
 def main(config: Config) -> None:
     card, model = load_card(config.lam, "lam"), load_lam(config.lam)
-    writable_folder(config.out.parent)
     gap = card["program"]["gap"] if config.gap is None else config.gap
-    episodes = read_demonstrations(config.data, limit=config.limit, cameras=(config.camera,))
+    clips = read_clips(config.data, (config.camera,), config.limit)
+    for clip in clips:
+        if len(clip) <= gap:
+            raise DataError(f"{clip.key} has {len(clip)} frames, latent actions {gap} frames apart need more")
+    lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), config.camera, gap)
+    attrs = LatentStore.attrs_of(lineage, config.data, clips, model.config.latent_dim)
+    LatentStore.check_target(config.out, attrs)
     latents = {}
-    for episode in tqdm(episodes, desc="latent actions"):
-        z = extract_latents(model, episode.frames[config.camera], gap)
-        latents[episode.key] = {"z": z, "valid": np.int64(len(z) - gap)}
-    attrs = {
-        "checkpoint": str(config.lam),
-        "checkpoint_hash": checkpoint_hash(config.lam),
-        "data": [str(p) for p in config.data],
-        "data_hash": content_hash(episodes),
-        "camera": config.camera,
-        "gap": gap,
-    }
-    LatentStore(latents, attrs).write(config.out)
+    for clip in tqdm(clips, desc="latent actions"):
+        z = extract_latents(model, clip.frames[config.camera], gap)
+        latents[clip.key] = {"z": z, "valid": np.int64(len(z) - gap)}
+    contents = {clip.key: clip.content_hash((config.camera,)) for clip in clips}
+    LatentStore(latents, attrs, contents).write(config.out)
+    probe_actions(latents, clips, gap)
+    print(f"{config.out}: {len(latents)} clips, {sum(len(c) for c in clips)} latent actions, k = {gap}")
+
+
+def probe_actions(latents: dict, clips: list[Clip], gap: int) -> None:
+    """Print how much of the real actions a linear map reads from z^l, where there are actions."""
+    episodes = [clip for clip in clips if isinstance(clip, Episode)]
     train, held_out = split_held_out(episodes)
-    if held_out:
-        rows = [[(latents[e.key]["z"], e.actions) for e in group] for group in (train, held_out)]
-        r2 = action_probe(rows[0], rows[1], gap)
-        print("linear read-out of real actions from z^l, R^2 held out:", " ".join(f"{v:.2f}" for v in r2))
-    print(f"{config.out}: {len(latents)} episodes, {sum(len(e) for e in episodes)} latent actions, k = {gap}")
+    if not held_out:
+        return
+    rows = [[(latents[e.key]["z"], e.actions) for e in group] for group in (train, held_out)]
+    r2 = ["constant" if np.isnan(v) else f"{v:.2f}" for v in action_probe(rows[0], rows[1], gap)]
+    print("linear read-out of real actions from z^l, R^2 held out:", " ".join(r2))
 
 
 if __name__ == "__main__":

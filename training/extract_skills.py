@@ -1,21 +1,22 @@
-"""Label demonstrations with skills: boundaries and one vector per segment, at frame rate.
+"""Label clips with skills: boundaries and one vector per segment, at frame rate.
 
     python training/extract_skills.py --skills runs/skills --latents data/libero_object/latents.h5 \
         --out data/libero_object/skills.h5
 
-Reads a skill model and the latent actions of the model it was trained with; writes one HDF5 file (zbar^1,
-zbar^2, boundaries), prints how boundaries agree with the recorded phases on held-out episodes, and draws
-skill strips.
+Reads a skill model and latent actions of the model, camera and gap it was trained with; writes one HDF5 file
+(of each stage zbar^s and boundaries), prints how boundaries agree with the recorded phases on held-out
+demonstrations, and draws skill strips.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.data import LatentStore, SkillStore, read_demonstrations, split_held_out
+from hilam_core.data import LatentStore, Lineage, SkillStore, read_clips, split_held_out
+from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder, write_json
 from hilam_core.program import run_program
 from hilam_core.skills import extract_skills, load_skills, segmentation_report
@@ -24,59 +25,71 @@ from hilam_core.skills.figures import draw_strip
 
 @dataclass
 class Config:
-    """Label demonstrations with skills."""
+    """Label clips with skills."""
 
     skills: Path = Path("runs/skills")
     """Skill model: a folder written by train_skills; the strips and segmentation.json go there too."""
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions: a file written by extract_latents."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Demonstrations (*.hdf5), for recorded phases and the pictures."""
+    """Demonstrations (*.hdf5) or videos, for recorded phases and the pictures."""
     out: Path = Path("data/libero_object/skills.h5")
-    """File to write."""
+    """File to write; one that holds the skills of another camera, gap or data is not replaced."""
     strips: int = 3
-    """Held-out episodes to draw."""
+    """Held-out clips to draw."""
     tolerance: int = 5
     """A boundary counts as found within this many frames (20 a second)."""
+
+    def __post_init__(self) -> None:
+        for name in ("strips", "tolerance"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 def main(config: Config) -> None:
     model, card = load_skills(config.skills)
-    for folder in (config.skills, config.out.parent):
-        writable_folder(folder)
-    store = LatentStore.read(config.latents).require(checkpoint_hash=card["parents"]["lam"])
+    writable_folder(config.skills)
+    store = LatentStore.read(config.latents).require_current()
+    Lineage.of_card(card, config.skills).require(config.skills, store.lineage, config.latents)
+    attrs = {
+        "skills": str(config.skills.resolve()),
+        "skills_hash": checkpoint_hash(config.skills),
+        **asdict(store.lineage),
+        "data": store.attrs.get("data"),
+        "data_hash": store.attrs.get("data_hash"),
+        "stages": len(model.config.chunk_lengths),
+        "skill_dim": model.config.width,
+    }
+    SkillStore.check_target(config.out, attrs)
     skills = {
         key: extract_skills(model, arrays["z"], int(arrays["valid"]))
         for key, arrays in tqdm(store.items(), "skills")
     }
-    attrs = {
-        "checkpoint": str(config.skills),
-        "checkpoint_hash": checkpoint_hash(config.skills),
-        "lam_hash": card["parents"]["lam"],
-        "data": store.attrs["data"],
-        "data_hash": store.attrs["data_hash"],
-        "gap": store.attrs["gap"],
-    }
-    SkillStore(skills, attrs).write(config.out)
-    episodes = read_demonstrations(config.data, cameras=(store.attrs["camera"],))
-    _, held_out = split_held_out([e for e in episodes if e.key in skills])
-    report_segmentation(config, skills, {e.key: e.phases for e in held_out if e.phases}, store.attrs["gap"])
-    for episode in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
-        picture = config.skills / f"strip_{episode.key.replace('/', '_')}.png"
-        frames = episode.frames[store.attrs["camera"]]
-        draw_strip(picture, frames, skills[episode.key], episode.phases, episode.instruction)
+    SkillStore(skills, attrs, store.contents).write(config.out)
+    camera, gap = store.lineage.camera, store.lineage.gap
+    clips = [clip for clip in read_clips(config.data, (camera,)) if clip.key in skills]
+    store.require_clips(clips)
+    _, held_out = split_held_out(clips)
+    phases = {clip.key: clip.phases for clip in held_out if getattr(clip, "phases", None)}
+    report_segmentation(config, skills, phases, attrs["stages"], gap)
+    for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
+        # Below folders named like the clip, so that no two clips share a picture.
+        picture = config.skills / "strips" / f"{clip.key}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        frames = clip.frames[camera]
+        draw_strip(picture, frames, skills[clip.key], phases.get(clip.key), clip.instruction)
         print(f"wrote {picture}")
-    print(f"{config.out}: {len(skills)} episodes")
+    print(f"{config.out}: {len(skills)} clips, {attrs['stages']} stages")
 
 
-def report_segmentation(config: Config, skills: dict, phases: dict, gap: int) -> None:
-    """Print and write segmentation metrics of both stages, as they are and centred on the pair of frames."""
+def report_segmentation(config: Config, skills: dict, phases: dict, stages: int, gap: int) -> None:
+    """Print and write segmentation metrics of every stage, as they are and centred on the pair of frames."""
     if not phases:
         print("no recorded phases: boundaries are not scored")
         return
     report = {
         f"stage{s}{name}": segmentation_report(skills, phases, s, config.tolerance, shift)
-        for s in (1, 2)
+        for s in range(1, stages + 1)
         for name, shift in (("", 0), ("_centred", gap // 2))
     }
     for name, row in report.items():

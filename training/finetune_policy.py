@@ -15,15 +15,16 @@ from pathlib import Path
 import torch
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.data import describe_data, read_demonstrations, split_held_out
+from hilam_core.data import Episode, describe_data, read_demonstrations
 from hilam_core.errors import ConfigError
+from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_input_statistics
 from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.extract import predict_skills
 from hilam_core.policy.loss import action_loss
 from hilam_core.program import run_program
-from hilam_core.training import TrainConfig, save_stage, train
+from hilam_core.training import TrainConfig, hold_out, run_stage
 
 ACTION_DIM = 7
 
@@ -69,42 +70,47 @@ def make_policy(config: Config) -> Policy:
     return policy
 
 
-def label(policy: Policy, frames: PolicyFrames) -> ActionLabels:
+def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
     """Frames with the actions to imitate and, for a hierarchy, the skills that the frozen pi^h predicts."""
+    frames = PolicyFrames(episodes, policy.spec, language=policy.reads_language)
     skills = predict_skills(policy, frames) if policy.high is not None else None
     return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills)
 
 
-def first_share(episodes: list, share: float) -> list:
-    """The first episodes of each file, at least one."""
-    by_file: dict[str, list] = {}
+def first_share(episodes: list[Episode], share: float) -> list[Episode]:
+    """The first episodes of each file; ConfigError where the share of one is none."""
+    by_file: dict[str, list[Episode]] = {}
     for episode in episodes:
         by_file.setdefault(episode.key.rpartition("/")[0], []).append(episode)
-    return [e for group in by_file.values() for e in group[: max(1, round(share * len(group)))]]
+    for file, group in by_file.items():
+        if round(share * len(group)) < 1:
+            raise ConfigError(f"share {share} of the {len(group)} demonstrations of {file} is none of them")
+    return [e for group in by_file.values() for e in group[: round(share * len(group))]]
 
 
 def main(config: Config) -> None:
+    writable_folder(config.out)
     policy = make_policy(config)
     episodes = read_demonstrations(config.data, cameras=policy.spec.cameras)
-    training, held_out = split_held_out(episodes)
+    training, held_out = hold_out(episodes)
     training = first_share(training, config.share)
-    frames = PolicyFrames(training, policy.spec)
+    labels, test = label(policy, training), label(policy, held_out) if held_out else None
     if config.pretrained is None:
-        set_input_statistics(policy.low, frames)
-    labels, test = label(policy, frames), label(policy, PolicyFrames(held_out, policy.spec))
-    data = describe_data(config.data, training)
-    parents = {} if config.pretrained is None else {"pretrained": checkpoint_hash(config.pretrained)}
-    result = train(
-        config.train,
+        set_input_statistics(policy.low, labels.frames)
+    parents = dict(policy.card.get("parents", {}))
+    if config.pretrained is not None:
+        parents["pretrained"] = checkpoint_hash(config.pretrained)
+    run_stage(
+        "policy",
         policy,
+        config,
         lambda rng: labels.batch(rng.choice(labels.rows, config.train.batch_size), rng),
         action_loss,
-        config.out,
         held_out_metrics(test, action_loss),
-        {"policy": policy.config, "data": data["hash"], "parents": parents},
+        describe_data(config.data, training),
+        parents,
+        stage="finetuned",
     )
-    parents = {**policy.card.get("parents", {}), **parents}
-    save_stage("policy", policy, config, result, data, parents, stage="finetuned")
 
 
 if __name__ == "__main__":

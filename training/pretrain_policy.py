@@ -3,25 +3,22 @@
     python training/pretrain_policy.py --data data/libero_object --out runs/pretrain
 
 pi^h(z^h_t | o_t, l) regresses the skill zbar^s_t and where segments begin; pi^l(z^l | o_t, zbar^s_t)
-regresses chunks of latent actions. Reads demonstrations, latents.h5 and skills.h5; writes a policy checkpoint
-that finetune_policy takes to robot actions. With --no-hierarchical, flat BAKU is pretrained on latent actions
-instead. Ctrl-C saves; the same command continues.
+regresses chunks of latent actions. Reads demonstrations or videos, their latents.h5 and skills.h5; writes a
+policy checkpoint that finetune_policy takes to robot actions. With --no-hierarchical, flat BAKU is pretrained
+on latent actions instead. Ctrl-C saves; the same command continues.
+
+    python training/pretrain_policy.py --data data/video --cameras agentview --latents data/video/latents.h5
+    --skills data/video/skills.h5
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from hilam_core.data import (
-    LatentStore,
-    SkillStore,
-    content_hash,
-    describe_data,
-    read_demonstrations,
-    split_held_out,
-)
+from hilam_core.data import CAMERAS, Clip, LatentStore, SkillStore, describe_data, read_clips
+from hilam_core.errors import ConfigError
+from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig
 from hilam_core.policy.batches import (
     PolicyFrames,
@@ -32,7 +29,7 @@ from hilam_core.policy.batches import (
 from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.loss import pretraining_loss
 from hilam_core.program import run_program
-from hilam_core.training import TrainConfig, save_stage, train
+from hilam_core.training import TrainConfig, hold_out, run_stage
 
 
 @dataclass
@@ -40,19 +37,23 @@ class Config:
     """Pretrain pi^h and pi^l on pseudo-labels."""
 
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Folders or files with demonstrations (*.hdf5)."""
+    """Folders or files with demonstrations (*.hdf5) or videos."""
+    cameras: tuple[str, ...] = CAMERAS
+    """Cameras the policy reads; a video shows one, which counts as the first."""
     latents: Path = Path("data/libero_object/latents.h5")
-    """Latent actions z^l of these demonstrations, by extract_latents."""
+    """Latent actions z^l of these clips, by extract_latents."""
     skills: Path = Path("data/libero_object/skills.h5")
-    """Skills of these demonstrations, by extract_skills."""
+    """Skills of these clips, by extract_skills."""
     out: Path = Path("runs/pretrain")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     hierarchical: bool = True
     """Both levels; without, flat BAKU on latent actions."""
-    stage: Literal[1, 2] = 2
-    """Stage of the skill model whose segments are the skills."""
+    stage: int | None = None
+    """Stage of the skill model whose segments are the skills; by default its last."""
     published_size: bool = False
     """BAKU's published network and aggregation instead of those for a CPU core."""
+    language: bool = True
+    """Read the instruction (of a video: its caption in captions.jsonl); without, neither level does."""
     low_language: bool = True
     """Show pi^l the instruction too (the paper shows it the skill alone)."""
     plan_period: int = 5
@@ -60,10 +61,18 @@ class Config:
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=5000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise ConfigError("cameras must name at least one")
+        if self.plan_period < 1:
+            raise ConfigError(f"plan_period must be at least 1, got {self.plan_period}")
+
 
 def policy_config(config: Config, latent_dim: int, skill_dim: int) -> PolicyConfig:
     """The shape of the policy to pretrain."""
-    base = BakuConfig(output_dim=latent_dim)
+    base = BakuConfig(cameras=config.cameras, output_dim=latent_dim)
+    if not config.language:
+        base = replace(base, language_dim=0)
     if config.hierarchical:
         shape = PolicyConfig.hierarchical(
             skill_dim, latent_dim, base, config.low_language, plan_period=config.plan_period
@@ -87,39 +96,46 @@ def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
     return policy
 
 
+def read_labels(config: Config, clips: list[Clip]) -> tuple[LatentStore, SkillStore, int]:
+    """Latents and skills that belong to each other and to `clips`, and the stage to take skills from."""
+    latents, skills = LatentStore.read(config.latents), SkillStore.read(config.skills)
+    latents.lineage.require(config.latents, skills.lineage, config.skills)
+    latents.require_clips(clips).require_current()
+    skills.require_clips(clips).require_current()
+    stage = skills.stages if config.stage is None else config.stage
+    if not 1 <= stage <= skills.stages:
+        raise ConfigError(f"stage must be 1 to {skills.stages}, those of {config.skills}, got {stage}")
+    return latents, skills, stage
+
+
 def main(config: Config) -> None:
-    episodes = read_demonstrations(config.data)
-    lengths = {episode.key: len(episode) for episode in episodes}
-    data_hash = content_hash(episodes)
-    latents = LatentStore.read(config.latents).require(lengths, data_hash=data_hash)
-    skills = SkillStore.read(config.skills).require(lengths, data_hash=data_hash)
-    dims = (latents[episodes[0].key]["z"].shape[1], skills[episodes[0].key][f"z{config.stage}"].shape[1])
-    shape = policy_config(config, *dims)
+    writable_folder(config.out)
+    camera = LatentStore.read(config.latents).lineage.camera
+    clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))))
+    latents, skills, stage = read_labels(config, clips)
+    shape = policy_config(config, latents.latent_dim, skills[clips[0].key][f"z{stage}"].shape[1])
     spec = Policy(shape).spec
 
-    def labels_of(some: list) -> Pseudolabels:
-        return Pseudolabels(PolicyFrames(some, spec), latents, skills, config.stage, shape.low.chunk)
+    def labels_of(some: list[Clip]) -> Pseudolabels:
+        frames = PolicyFrames(some, spec, proprio=False, language=config.language)
+        return Pseudolabels(frames, latents, skills, stage, shape.low.chunk)
 
-    training, held_out = map(labels_of, split_held_out(episodes))
-    policy = make_policy(shape, training, config.train.seed)
-    data = describe_data(config.data, episodes)
-    result = train(
-        config.train,
-        policy,
+    some, held_out = hold_out(clips)
+    training, test = labels_of(some), labels_of(held_out) if held_out else None
+    run_stage(
+        "policy",
+        make_policy(shape, training, config.train.seed),
+        config,
         lambda rng: training.batch(rng.choice(training.rows, config.train.batch_size), rng),
         pretraining_loss,
-        config.out,
-        held_out_metrics(held_out, pretraining_loss),
-        {
-            "policy": shape,
-            "data": data["hash"],
-            "latents": latents.attrs,
-            "skills": skills.attrs,
-            "stage": config.stage,
-        },
+        held_out_metrics(test, pretraining_loss),
+        describe_data(config.data, clips),
+        parents={"lam": latents.lineage.lam_hash, "skills": skills.attrs["skills_hash"]},
+        identity={"camera": camera, "gap": latents.lineage.gap, "stage": stage},
+        lineage=asdict(latents.lineage),
+        stage="pretrained",
+        skill_stage=stage,
     )
-    parents = {"lam": latents.attrs["checkpoint_hash"], "skills": skills.attrs["checkpoint_hash"]}
-    save_stage("policy", policy, config, result, data, parents, stage="pretrained")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hilam_core.data import describe_data, read_clips, split_held_out
+from hilam_core.data import describe_data, read_clips
 from hilam_core.errors import ConfigError
+from hilam_core.files import writable_folder
 from hilam_core.lam import FramePairs, LAMConfig, LatentActionModel, evaluate_lam, lam_loss
 from hilam_core.lam.figures import draw_predictions
 from hilam_core.program import run_program
-from hilam_core.training import TrainConfig, is_main_process, save_stage, train
+from hilam_core.training import TrainConfig, hold_out, is_main_process, run_stage
 
 
 @dataclass
@@ -59,35 +60,30 @@ class Config:
 
 
 def main(config: Config) -> None:
+    writable_folder(config.out)
     clips = read_clips(config.data, config.cameras, config.limit)
-    train_clips, held_out = split_held_out(clips)
-    data = describe_data(config.data, clips)
+    train_clips, held_out = hold_out(clips)
     pairs = FramePairs(train_clips, config.min_gap, config.max_gap)
     test_pairs = {
         camera: FramePairs(held_out, config.gap, config.gap, (camera,))
         for camera in config.cameras
         if any(camera in clip.frames for clip in held_out)
     }
-    print(f"{len(train_clips)} clips to train on, {len(held_out)} held out, {data['frames']} frames")
-
     torch.manual_seed(config.train.seed)
     model = LatentActionModel(config.model)
-    result = train(
-        config.train,
+    run_stage(
+        "lam",
         model,
+        config,
         lambda rng: pairs.sample(rng, config.train.batch_size),
         lambda m, batch: lam_loss(m, batch, config.motion_gain),
-        config.out,
         lambda m: {
             f"{c}/{k}": v for c, p in test_pairs.items() for k, v in evaluate_lam(m, p, config.gap).items()
         },
-        {
-            "model": config.model,
-            "data": data["hash"],
-            "gaps": [config.min_gap, config.max_gap, config.motion_gain],
-        },
+        describe_data(config.data, clips),
+        parents={},
+        identity={"gaps": [config.min_gap, config.max_gap, config.motion_gain]},
     )
-    save_stage("lam", model, config, result, data, {})
     if is_main_process():
         draw(config, model, test_pairs)
 

@@ -1,21 +1,22 @@
-"""Train the skill model, a two-stage H-Net, on stored latent actions.
+"""Train the skill model, an H-Net of two stages, on stored latent actions.
 
-    python training/train_skills.py --latents data/libero_object/latents.h5 --lam runs/lam --out runs/skills
+    python training/train_skills.py --latents data/libero_object/latents.h5 --out runs/skills
 
-Reads latent actions, the latent action model that made them (its FDM decodes predictions for L_rec) and the
-demonstrations' frames; writes runs/skills/{model.safetensors, card.json, tensorboard/}. Ctrl-C saves; the
-same command continues.
+Reads latent actions, the clips they were made of and, for L_rec, the latent action model that made them (its
+FDM decodes predictions); writes runs/skills/{model.safetensors, card.json, tensorboard/}. Latents of another
+project's model are learned without L_rec, which the card then says. Ctrl-C saves; the same command continues.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.data import LatentStore, content_hash, describe_data, read_demonstrations, split_held_out
-from hilam_core.errors import ConfigError
-from hilam_core.lam import load_lam
+from hilam_core.data import LatentStore, Lineage, describe_data, read_clips
+from hilam_core.errors import CheckpointError, ConfigError
+from hilam_core.files import writable_folder
+from hilam_core.lam import LatentActionModel, load_lam
 from hilam_core.program import run_program
 from hilam_core.skills import (
     LossConfig,
@@ -25,7 +26,7 @@ from hilam_core.skills import (
     evaluate_skills,
     skill_loss,
 )
-from hilam_core.training import TrainConfig, save_stage, train
+from hilam_core.training import TrainConfig, hold_out, run_stage
 
 
 @dataclass
@@ -34,10 +35,10 @@ class Config:
 
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions: a file written by extract_latents."""
-    lam: Path = Path("runs/lam")
-    """The latent action model that made them."""
+    lam: Path | None = None
+    """The latent action model that made them, for L_rec; by default the folder that the file names."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Demonstrations (*.hdf5) whose frames L_rec compares with."""
+    """The demonstrations (*.hdf5) or videos they were made of, whose frames L_rec compares with."""
     out: Path = Path("runs/skills")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     limit: int | None = None
@@ -55,42 +56,57 @@ class Config:
 
 
 def main(config: Config) -> None:
-    store = LatentStore.read(config.latents).require(checkpoint_hash=checkpoint_hash(config.lam))
-    camera, gap = store.attrs["camera"], store.attrs["gap"]
-    episodes = read_demonstrations(config.data, limit=config.limit, cameras=(camera,))
-    if config.limit is None:
-        store.require(data_hash=content_hash(episodes))
-    store.require({e.key: len(e) for e in episodes})
-    lam = load_lam(config.lam).requires_grad_(False)
-    if config.model.latent_dim not in (0, lam.config.latent_dim):
+    writable_folder(config.out)
+    store = LatentStore.read(config.latents)
+    lineage = store.lineage
+    lam, without_rec = find_lam(config, store)
+    if config.model.latent_dim not in (0, store.latent_dim):
         raise ConfigError(
-            f"latent_dim is {config.model.latent_dim}, {config.latents} holds {lam.config.latent_dim}"
+            f"latent_dim is {config.model.latent_dim}, {config.latents} holds {store.latent_dim}"
         )
-    config.model = replace(config.model, latent_dim=lam.config.latent_dim)
-    train_episodes, held_out = split_held_out(episodes)
-    batches = SkillBatches(train_episodes, store, camera, gap)
-    test = SkillBatches(held_out, store, camera, gap)
-    data = describe_data(config.data, episodes)
-    print(f"{len(train_episodes)} episodes to train on, {len(held_out)} held out")
+    config.model = replace(config.model, latent_dim=store.latent_dim)
+    clips = read_clips(config.data, (lineage.camera,), config.limit)
+    store.require_clips(clips)
+    training, held_out = hold_out(clips)
+    batches = SkillBatches(training, store, lineage.camera, lineage.gap)
+    test = SkillBatches(held_out, store, lineage.camera, lineage.gap)
+    rec_frames = 0 if lam is None else config.loss.rec_frames
 
     torch.manual_seed(config.train.seed)
-    model = SkillModel(config.model)
-    result = train(
-        config.train,
-        model,
-        lambda rng: batches.sample(rng, config.train.batch_size, config.loss.rec_frames),
-        lambda m, batch: skill_loss(m, lam.to(batch["z"].device), batch, config.loss),
-        config.out,
+    run_stage(
+        "skills",
+        SkillModel(config.model),
+        config,
+        lambda rng: batches.sample(rng, config.train.batch_size, rec_frames),
+        lambda m, batch: skill_loss(m, lam and lam.to(batch["z"].device), batch, config.loss),
         (lambda m: evaluate_skills(m, test)) if held_out else None,
-        {
-            "model": config.model,
-            "loss": config.loss,
-            "data": data["hash"],
-            "latents": store.attrs,
-        },
+        describe_data(config.data, clips),
+        parents={"lam": lineage.lam_hash},
+        identity={"loss": config.loss, "rec": lam is not None, "camera": lineage.camera, "gap": lineage.gap},
+        lineage=asdict(lineage),
+        **({"without_rec": without_rec} if without_rec else {}),
     )
-    parents = {"lam": checkpoint_hash(config.lam)}
-    save_stage("skills", model, config, result, data, parents, gap=gap)
+
+
+def find_lam(config: Config, store: LatentStore) -> tuple[LatentActionModel | None, str]:
+    """The frozen latent action model for L_rec, or None and the reason why L_rec is left out."""
+    lineage = store.lineage
+    folder = config.lam or (Path(lineage.lam) if lineage.lam else None)
+    if config.loss.rec == 0 or config.loss.rec_frames == 0:
+        reason = "its weight or its number of frames is 0"
+    elif folder is None:
+        reason = f"{config.latents} names no latent action model of this project"
+    else:
+        if config.lam is None and not folder.is_dir():
+            raise CheckpointError(
+                f"{config.latents} was made by {folder}, which is not there: give --lam, or leave L_rec out "
+                "with --loss.rec 0"
+            )
+        given = Lineage(str(folder.resolve()), checkpoint_hash(folder), lineage.camera, lineage.gap)
+        lineage.require(config.latents, given, folder)
+        return load_lam(folder).requires_grad_(False), ""
+    print(f"without L_rec: {reason}")
+    return None, reason
 
 
 if __name__ == "__main__":

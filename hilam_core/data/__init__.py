@@ -3,7 +3,7 @@
 from hilam_core.data.clips import CAPTIONS, read_captions, read_clips
 from hilam_core.data.episode import RATE_HZ, Clip, Episode, content_hash, describe_data, split_held_out
 from hilam_core.data.hdf5 import CAMERAS, read_demonstrations
-from hilam_core.data.stores import LatentStore, SkillStore
+from hilam_core.data.stores import LatentStore, Lineage, SkillStore
 
 __all__ = [
     "CAMERAS",
@@ -12,6 +12,7 @@ __all__ = [
     "Clip",
     "Episode",
     "LatentStore",
+    "Lineage",
     "SkillStore",
     "content_hash",
     "describe_data",

@@ -60,14 +60,16 @@ def action_probe(
     train: list[tuple[np.ndarray, np.ndarray]], held_out: list[tuple[np.ndarray, np.ndarray]], gap: int
 ) -> np.ndarray:
     """How much of the real action a linear map reads from z^l: R^2 [A] on held-out (z [T, Z], actions [T, A])
-    episodes.
+    episodes; NaN where the action is constant in either, so that there is nothing to explain.
 
     The target at t is the mean action over t..t+gap-1, what happened between the two frames.
     """
     (x, y), (x_test, y_test) = (_probe_rows(episodes, gap) for episodes in (train, held_out))
     weights = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(x.shape[1]), x.T @ y)
     residual = ((y_test - x_test @ weights) ** 2).sum(0)
-    return 1 - residual / np.maximum(((y_test - y.mean(0)) ** 2).sum(0), 1e-9)
+    total = ((y_test - y.mean(0)) ** 2).sum(0)
+    varies = np.minimum(y.std(0), y_test.std(0)) > 1e-6
+    return np.where(varies, 1 - residual / np.maximum(total, 1e-9), np.nan)
 
 
 def _probe_rows(episodes: list[tuple[np.ndarray, np.ndarray]], gap: int) -> tuple[np.ndarray, np.ndarray]:

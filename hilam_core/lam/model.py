@@ -23,7 +23,7 @@ from hilam_core.lam.encoder import FrameEncoder, ResidualBlock
 
 @dataclass
 class LAMConfig:
-    """Architecture of the latent action model."""
+    """Architecture of the latent action model. Channels are multiples of 8, the groups of their norms."""
 
     image_size: int = 128
     """Side of the images the encoder sees, in pixels; a multiple of 16."""
@@ -41,6 +41,13 @@ class LAMConfig:
     """Channels of the encoder's feature map."""
 
     def __post_init__(self) -> None:
+        if self.latent_dim < 2:  # its unit variance is over its own numbers
+            raise ConfigError(f"latent_dim must be at least 2, got {self.latent_dim}")
+        for name in ("width", "encoder_stem", "encoder_channels"):
+            if getattr(self, name) < 8 or getattr(self, name) % 8:
+                raise ConfigError(f"{name} must be a multiple of 8, got {getattr(self, name)}")
+        if self.noise < 0:
+            raise ConfigError(f"noise must not be negative, got {self.noise}")
         if self.image_size % 16 or self.image_size < 32:
             raise ConfigError(f"image_size must be a multiple of 16 from 32 on, got {self.image_size}")
         if self.target_size * 2 != self.image_size:

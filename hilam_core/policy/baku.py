@@ -173,18 +173,20 @@ class Baku(nn.Module):
     def forward(
         self,
         images: Mapping[str, Tensor],
-        proprio: Tensor,
+        proprio: Tensor | None,
         language: Tensor | None,
         skill: Tensor | None = None,
     ) -> BakuOutput:
         """The outputs for a batch of observations.
 
-        images: uint8 [B, S, S, 3] for each camera; proprio: [B, P] m and rad (zeros of any length where it is
-        not read); language: [B, 384] embeddings, skill: [B, D], each where the configuration has it.
+        images: uint8 [B, S, S, 3] for each camera; proprio: [B, P] m and rad; language: [B, 384] embeddings;
+        skill: [B, D]. What the configuration does not read may be None.
         """
-        tokens, condition = self._read_task(language, skill, len(proprio))
+        given = next(x for x in (*images.values(), proprio, language, skill) if x is not None)
+        tokens, condition = self._read_task(language, skill, len(given))
         tokens += [self._see(camera, images[camera], condition) for camera in self.config.cameras]
         if self.proprio_token is not None:
+            assert proprio is not None, "this policy reads proprioception"
             tokens.append(self.proprio_token((proprio - self.proprio_mean) / self.proprio_std))
         x_BND = self.to_width(torch.stack([token.float() for token in tokens], 1)).float()
         x_BND = F.pad(x_BND, (0, 0, 0, 1)) + self.positions  # the action token is its position alone

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hilam_core.data import Episode, LatentStore, SkillStore
+from hilam_core.data import Clip, LatentStore, SkillStore
 from hilam_core.errors import DataError
 from hilam_core.observation import ObservationSpec, prepare_image, proprioception
 from hilam_core.policy.baku import Baku
@@ -24,22 +24,45 @@ Batch = dict[str, Any]
 
 
 class PolicyFrames:
-    """All frames of some episodes as policies read them: images, proprioception [N, 8], language [N, D]."""
+    """All frames of some clips as policies read them: images, proprioception [N, 8], language [N, D]."""
 
-    def __init__(self, episodes: Sequence[Episode], spec: ObservationSpec):
+    def __init__(
+        self, episodes: Sequence[Clip], spec: ObservationSpec, proprio: bool = True, language: bool = True
+    ):
+        """proprio, language: whether to give them; proprioception needs demonstrations.
+
+        Raises:
+            DataError: no clips, or one that lacks a camera or, where language is read, an instruction.
+        """
         if not episodes:
             raise DataError("no demonstrations to train a policy on")
-        self.episodes, self.spec = list(episodes), spec
+        for clip in episodes:
+            if lacking := [camera for camera in spec.cameras if camera not in clip.frames]:
+                raise DataError(
+                    f"{clip.key} has no camera {lacking[0]!r}, only {', '.join(clip.frames)}: see --cameras"
+                )
+            if language and not clip.instruction.strip():
+                raise DataError(
+                    f"{clip.key} has no instruction: give it a caption in captions.jsonl beside it, "
+                    "or pretrain with --no-language"
+                )
+        self.episodes: list[Any] = list(episodes)
+        self.spec = spec
         lengths = np.array([len(episode) for episode in episodes])
         ends = lengths.cumsum()
         # [N] the first and the last frame of each frame's episode
         self.first = np.repeat(ends - lengths, lengths)
         self.last = np.repeat(ends - 1, lengths)
         self.episode_of = np.repeat(np.arange(len(episodes)), lengths)
-        self.proprio = np.concatenate([proprioception(e.ee_pos, e.ee_quat, e.gripper_qpos) for e in episodes])
-        instructions = sorted({episode.instruction for episode in episodes})
-        self.embeddings = np.stack([embed_instruction(text) for text in instructions])
-        self.language_of = np.array([instructions.index(episode.instruction) for episode in episodes])
+        self.proprio, self.embeddings = None, None
+        if proprio:
+            self.proprio = np.concatenate(
+                [proprioception(e.ee_pos, e.ee_quat, e.gripper_qpos) for e in self.episodes]
+            )
+        if language:
+            instructions = sorted({episode.instruction for episode in episodes})
+            self.embeddings = np.stack([embed_instruction(text) for text in instructions])
+            self.language_of = np.array([instructions.index(episode.instruction) for episode in episodes])
 
     def __len__(self) -> int:
         return len(self.first)
@@ -73,13 +96,13 @@ class PolicyFrames:
         return images
 
     def inputs(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """A batch of observations: images, proprio, language."""
-        language = self.embeddings[self.language_of[self.episode_of[rows]]]
-        return {
-            "images": self.images(rows, rng),
-            "proprio": torch.from_numpy(self.proprio[rows]),
-            "language": torch.from_numpy(language),
-        }
+        """A batch of observations: images, proprio, language; None for what is not given."""
+        batch: Batch = {"images": self.images(rows, rng), "proprio": None, "language": None}
+        if self.proprio is not None:
+            batch["proprio"] = torch.from_numpy(self.proprio[rows])
+        if self.embeddings is not None:
+            batch["language"] = torch.from_numpy(self.embeddings[self.language_of[self.episode_of[rows]]])
+        return batch
 
 
 def shift_into(out: np.ndarray, image: np.ndarray, dy: int, dx: int) -> None:
@@ -167,11 +190,11 @@ def statistics(values: np.ndarray) -> tuple[Tensor, Tensor]:
 
 def set_input_statistics(level: Baku, frames: PolicyFrames) -> None:
     """Normalise what a level reads by the data it will train on."""
-    if level.config.proprio_dim:
+    if level.config.proprio_dim and frames.proprio is not None:
         mean, std = statistics(frames.proprio)
         level.proprio_mean.copy_(mean)
         level.proprio_std.copy_(std)
-    if level.config.language_dim:
+    if level.config.language_dim and frames.embeddings is not None:
         # Similar sentences have similar embeddings: what differs between them matters.
         level.language_mean.copy_(torch.from_numpy(frames.embeddings.mean(0)))
         level.language_std.fill_(max(0.01, float(frames.embeddings.std(0).mean())))

@@ -12,10 +12,12 @@ from hilam_core.policy.batches import ActionLabels, Batch, Pseudolabels, to_devi
 
 
 def held_out_metrics(
-    labels: Pseudolabels | ActionLabels,
+    labels: Pseudolabels | ActionLabels | None,
     loss_fn: Callable[[Any, Batch], tuple[Tensor, Mapping[str, Tensor | float]]],
-) -> Callable[[Any], dict[str, float]]:
-    """Averages the loss terms over at most 512 held-out frames, always the same ones."""
+) -> Callable[[Any], dict[str, float]] | None:
+    """Averages the loss terms over at most 512 held-out frames, always the same ones; None without any."""
+    if labels is None:
+        return None
     rows = np.random.default_rng(0).permutation(labels.rows)[:512]
     batches = [labels.batch(some) for some in np.array_split(rows, -(-len(rows) // 64))]
 

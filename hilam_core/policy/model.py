@@ -102,6 +102,11 @@ class Policy(nn.Module):
         return ObservationSpec(low.cameras, self._config.image_size)
 
     @property
+    def reads_language(self) -> bool:
+        """Whether any level is told the instruction."""
+        return any(c.language_dim for c in (self._config.low, self._config.high) if c is not None)
+
+    @property
     def plan_period(self) -> int:
         """Control steps from one plan to the next."""
         return self._config.plan_period
@@ -111,7 +116,9 @@ class Policy(nn.Module):
         """Length of the skill vector; 0 for a flat policy."""
         return self._config.low.skill_dim
 
-    def plan(self, images: Mapping[str, Tensor], proprio: Tensor, language: Tensor) -> tuple[Tensor, Tensor]:
+    def plan(
+        self, images: Mapping[str, Tensor], proprio: Tensor | None, language: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """pi^h: skills [B, D] and the probabilities [B] that a new segment begins."""
         assert self.high is not None, "a flat policy does not plan"
         output = self.high(images, proprio, language)
@@ -119,7 +126,11 @@ class Policy(nn.Module):
         return self.high.denormalise(output.chunk)[:, 0], output.boundary_logit.sigmoid()
 
     def act(
-        self, images: Mapping[str, Tensor], proprio: Tensor, language: Tensor, skill: Tensor | None
+        self,
+        images: Mapping[str, Tensor],
+        proprio: Tensor | None,
+        language: Tensor | None,
+        skill: Tensor | None,
     ) -> Tensor:
         """pi^l: a chunk [B, L, A] of actions (latent ones before fine-tuning)."""
         output = self.low(images, proprio, language if self.low.config.language_dim else None, skill)

@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hilam_core.data.episode import Episode
+from hilam_core.data.episode import Clip
 from hilam_core.errors import DataError
 
 
 class SkillBatches:
-    """Whole episodes of latent actions, padded, with frames for L_rec at random times of them."""
+    """Latent actions of whole clips, padded, with frames for L_rec at random times of them."""
 
     def __init__(
-        self, episodes: Sequence[Episode], latents: Mapping[str, dict[str, np.ndarray]], camera: str, gap: int
+        self, clips: Sequence[Clip], latents: Mapping[str, dict[str, np.ndarray]], camera: str, gap: int
     ) -> None:
-        self.episodes, self.camera, self.gap = list(episodes), camera, gap
-        self.z = [latents[e.key]["z"][: int(latents[e.key]["valid"])] for e in episodes]
-        for episode, z in zip(episodes, self.z, strict=True):
+        self.clips, self.camera, self.gap = list(clips), camera, gap
+        self.z = [latents[clip.key]["z"][: int(latents[clip.key]["valid"])] for clip in clips]
+        for clip, z in zip(clips, self.z, strict=True):
             if len(z) < 3:
-                raise DataError(f"{episode.key} has {len(z)} latent actions, at least 3 are needed")
+                raise DataError(f"{clip.key} has {len(z)} latent actions, at least 3 are needed")
 
     def sample(self, rng: np.random.Generator, batch_size: int, rec_frames: int) -> dict[str, np.ndarray]:
         """A random batch."""
@@ -40,7 +40,7 @@ class SkillBatches:
         if rec_frames:
             rows = rng.integers(0, len(indices), rec_frames)
             times = np.array([rng.integers(0, len(self.z[indices[r]]) - 1) for r in rows])
-            frames = [self.episodes[indices[r]].frames[self.camera] for r in rows]
+            frames = [self.clips[indices[r]].frames[self.camera] for r in rows]
             # The prediction made at t is of z^l_{t+1}, which leads from frame t+1 to frame t+1+k.
             batch["now"] = np.stack([f[t + 1] for f, t in zip(frames, times, strict=True)])
             batch["future"] = np.stack([f[t + 1 + self.gap] for f, t in zip(frames, times, strict=True)])

@@ -82,7 +82,7 @@ def phase_boundaries(phases: Sequence[str]) -> list[int]:
 def segmentation_report(
     skills: Mapping[str, dict[str, np.ndarray]],
     phases: Mapping[str, Sequence[str]],
-    stage: int = 2,
+    stage: int,
     tolerance: int = 5,
     shift: int = 0,
     seed: int = 0,

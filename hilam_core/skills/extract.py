@@ -10,7 +10,7 @@ from hilam_core.skills.model import SkillModel, to_frame_rate
 
 @torch.no_grad()
 def extract_skills(model: SkillModel, z_TZ: np.ndarray, valid: int) -> dict[str, np.ndarray]:
-    """The fields of SkillStore for z^l [T, Z]; steps from `valid` on continue the last segment."""
+    """The fields of SkillStore, of every stage, for z^l [T, Z]; from `valid` on the last segment goes on."""
     device = next(model.parameters()).device
     _, routes = model(torch.from_numpy(z_TZ[None, :valid]).to(device))
     tail = len(z_TZ) - valid

@@ -17,23 +17,25 @@ def draw_strip(
     title: str = "",
     columns: int = 16,
 ) -> None:
-    """Evenly spaced frames (uint8 [T, H, W, 3]); below, boundary probabilities and coloured segments of both
-    stages on the time axis, with the recorded phases where there are any."""
+    """Evenly spaced frames (uint8 [T, H, W, 3]), numbered by the last stage; below, stage 1's boundary
+    probabilities and coloured segments of every stage on the time axis, with the recorded phases where there
+    are any."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
+    stages = sum(name.startswith("segment") for name in skills)
     length, colours = len(frames), colormaps["tab10"].colors  # type: ignore[attr-defined]
-    figure = Figure(figsize=(columns, 4.2))
+    figure = Figure(figsize=(columns, 3 + 0.6 * stages))
     grid = figure.add_gridspec(2, columns, height_ratios=[1, 2], hspace=0.25, wspace=0.04)
     for c, t in enumerate(np.linspace(0, length - 1, columns).round().astype(int)):
-        axes, number = figure.add_subplot(grid[0, c]), int(skills["segment2"][t])
+        axes, number = figure.add_subplot(grid[0, c]), int(skills[f"segment{stages}"][t])
         axes.imshow(frames[t])
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel(f"{number}", color=colours[number % 10], fontsize=13, labelpad=2)
         for spine in axes.spines.values():
             spine.set(color=colours[number % 10], linewidth=3)
     axes = figure.add_subplot(grid[1, :])
-    rows: list[tuple[str, Any]] = [("zbar^2", skills["segment2"]), ("zbar^1", skills["segment1"])]
+    rows: list[tuple[str, Any]] = [(rf"$\bar z^{s}$", skills[f"segment{s}"]) for s in range(stages, 0, -1)]
     if phases is not None:
         rows.insert(0, ("phases", list(phases)))
     for y, (_, labels) in enumerate(rows):
@@ -46,11 +48,7 @@ def draw_strip(
     axes.plot(np.arange(length), len(rows) - 0.4 + skills["p1"], color="black", linewidth=0.9)
     axes.axhline(len(rows) - 0.4 + 0.5, color="grey", linewidth=0.5, linestyle=":")
     axes.set(xlim=(0, length), xlabel="frame", title=title)
-    axes.set_yticks(
-        [*range(len(rows)), len(rows) + 0.1],
-        [r"$\bar z^2$" if n == "zbar^2" else r"$\bar z^1$" if n == "zbar^1" else n for n, _ in rows]
-        + ["$p^1$"],
-    )
+    axes.set_yticks([*range(len(rows)), len(rows) + 0.1], [*(name for name, _ in rows), "$p^1$"])
     figure.savefig(path, dpi=90, bbox_inches="tight")
 
 

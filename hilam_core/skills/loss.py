@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hilam_core.errors import ConfigError
 from hilam_core.lam.encoder import to_input
 from hilam_core.lam.loss import motion_weight
 from hilam_core.lam.model import LatentActionModel
@@ -27,6 +28,11 @@ class LossConfig:
     motion_gain: float = 20.0
     """How much more a moving pixel counts in L_rec."""
 
+    def __post_init__(self) -> None:
+        for name in ("rec", "ratio", "rec_frames", "motion_gain"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"loss.{name} must not be negative, got {getattr(self, name)}")
+
 
 def ratio_loss(p: Tensor, b: Tensor, mask: Tensor, target: float) -> Tensor:
     """N/(N-1) ((N-1) F G + (1-F)(1-G)), F = mean(b), G = mean(p) over the mask, N = target; 1 at F = G =
@@ -37,9 +43,9 @@ def ratio_loss(p: Tensor, b: Tensor, mask: Tensor, target: float) -> Tensor:
 
 
 def skill_loss(
-    model: SkillModel, lam: LatentActionModel, batch: dict[str, Tensor], config: LossConfig
+    model: SkillModel, lam: LatentActionModel | None, batch: dict[str, Tensor], config: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The three losses; `lam` is frozen."""
+    """The three losses; `lam` is frozen, and needed where the batch holds frames for L_rec."""
     z, mask = batch["z"], batch["mask"]
     predicted, routes = model(z, mask)
     follows = mask[:, 1:, None]
@@ -50,6 +56,7 @@ def skill_loss(
     loss = latent + config.ratio * torch.stack(ratios).sum()
     scalars = {"latent": latent.detach()}
     if "now" in batch:
+        assert lam is not None, "L_rec needs the latent action model"
         rec = reconstruction_loss(lam, batch, predicted[batch["rows"], batch["times"]], config.motion_gain)
         loss = loss + config.rec * rec
         scalars["rec"] = rec.detach()

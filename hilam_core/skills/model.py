@@ -1,4 +1,4 @@
-"""The skill model: a two-stage H-Net over latent actions, causal throughout.
+"""The skill model: an H-Net of two (or more, or one) stages over latent actions, causal throughout.
 
     z^l -> stage 1 (encoder, router, [stage 2 (encoder, router, [main], dechunk, decoder)], dechunk, decoder)
         -> prediction of z^l_{t+1}
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hilam_core.cards import config_from
 from hilam_core.checkpoint import load_checkpoint, restore
-from hilam_core.errors import ConfigError
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.skills.routing import P_MIN, Router, chunk, confidence, dechunk, spread
 
 
@@ -40,13 +40,21 @@ class SkillConfig:
     chunk_lengths: tuple[float, ...] = (5.0, 3.0)
     """Target chunk length N of each stage, in that stage's tokens: 5 and 3 aim at skills of 15 frames."""
     threshold: float = 0.5
-    """A boundary where p is at least this."""
+    """A boundary where p is at least this, as in the paper; H-Net's own code cuts where p is greater."""
     min_change: float = 0.05
     """Relative change of features below which boundary probabilities fade; 0 is H-Net as published."""
     residual_dropout: float = 0.5
     """Share of training sequences without the frame-rate residual: there chunk vectors must do."""
 
     def __post_init__(self) -> None:
+        for name, least in (("latent_dim", 0), ("width", 1), ("main_blocks", 1), ("min_change", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if min(self.encoder_blocks, self.decoder_blocks) < 0 or not 0 <= self.residual_dropout < 1:
+            raise ConfigError(
+                "blocks must not be negative and residual_dropout in [0, 1), got "
+                f"{self.encoder_blocks}, {self.decoder_blocks}, {self.residual_dropout}"
+            )
         if not self.chunk_lengths or min(self.chunk_lengths) <= 1:
             raise ConfigError(f"chunk_lengths must be greater than 1, got {self.chunk_lengths}")
         if not 0 < self.threshold < 1:
@@ -136,6 +144,7 @@ class Stage(nn.Module):
         self.residual = nn.Linear(config.width, config.width)
         self.decoder = Blocks(config.width, config.decoder_blocks)
         self.residual_dropout = config.residual_dropout
+        # Zero at first, as the paper says; H-Net's own code leaves the bias at torch's default.
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)
 
@@ -172,7 +181,7 @@ class Stage(nn.Module):
 
 
 class SkillModel(nn.Module):
-    """Two (or more) stages of dynamic chunking that predict the next latent action."""
+    """As many stages of dynamic chunking as there are `chunk_lengths`; predicts the next latent action."""
 
     def __init__(self, config: SkillConfig) -> None:
         super().__init__()
@@ -187,7 +196,11 @@ class SkillModel(nn.Module):
         self.head = nn.Linear(config.width, config.latent_dim)
 
     def forward(self, z_BTZ: Tensor, mask_BT: Tensor | None = None) -> tuple[Tensor, list[Route]]:
-        """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding at the end."""
+        """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding at the end.
+
+        Raises DataError for latent actions that are not finite: they would never be a boundary again.
+        """
+        _require_finite(z_BTZ)
         mask = (
             torch.ones(z_BTZ.shape[:2], dtype=torch.bool, device=z_BTZ.device) if mask_BT is None else mask_BT
         )
@@ -198,8 +211,16 @@ class SkillModel(nn.Module):
         """One latent action [Z] in order; `state` starts as State() and is updated. A stage beyond the first
         has a route only at the steps where the stage before it had a boundary. (Prediction [Z], routes [1,
         1])."""
+        _require_finite(z_Z)
         y, routes = self.net.step(self.embed(z_Z)[None, None], state)
         return self.head(y)[0, 0], routes
+
+
+def _require_finite(z: Tensor) -> None:
+    finite = z.isfinite()
+    if not finite.all():
+        place = (~finite).nonzero()[0].tolist()
+        raise DataError(f"the skill model was given a latent action that is not finite, at {place}")
 
 
 @dataclass

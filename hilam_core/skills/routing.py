@@ -14,7 +14,7 @@ P_MIN = 1e-4
 
 class Router(nn.Module):
     """Boundary probabilities p_t = (1 - cos(W_q h_{t-1}, W_k h_t)) / 2, p_1 = 1; a boundary where p_t >=
-    threshold.
+    threshold, as in the paper (H-Net's own code: where p_t > 0.5, so that p_t = 0.5 exactly does not cut).
 
     `min_change` guards against the constant-input trap: once W_q and W_k differ, a constant h gives the same
     p at every step, and where that is above the threshold every token becomes a boundary (as it does for h =

@@ -41,7 +41,7 @@ class TrainConfig:
     """Optimisation: AdamW, linear warm-up, cosine decay."""
 
     steps: int = 10_000
-    """Optimiser steps in all."""
+    """Optimiser steps in all; a run can be given more when it is done."""
     batch_size: int = 64
     """Samples a step on each process."""
     lr: float = 1e-3
@@ -74,8 +74,14 @@ class TrainConfig:
             ("steps", 1),
             ("batch_size", 1),
             ("lr", 0),
+            ("min_lr_ratio", 0),
             ("warmup_steps", 0),
+            ("weight_decay", 0),
+            ("grad_clip", 0),
+            ("seed", 0),
             ("log_every", 1),
+            ("eval_every", 0),
+            ("save_every_s", 0),
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -94,6 +100,8 @@ class TrainResult:
     steps: int
     minutes: float
     metrics: Metrics = field(default_factory=dict)
+    schedules: list[list[int]] = field(default_factory=list)
+    """[first step, steps in all] of each cosine schedule that was followed: one, or more if extended."""
 
 
 def train(
@@ -114,7 +122,8 @@ def train(
         generator. loss_fn: (model, batch) -> (scalar loss, scalars to log); called once a step with the model
         in training mode. evaluate: metrics on held-out data, called without gradients, the model in
         evaluation mode. identity: whatever else the run depends on (model configuration, data hash): a resume
-        with another is refused.
+        with another is refused. More steps than before are no other run: it goes on, from there with the
+        learning rate of a schedule over all steps, which is not what a longer run would have had before.
 
     Raises:
         CheckpointError: `run_dir` holds the state of a different run.
@@ -140,6 +149,7 @@ class _Run:
         self.optimizer = _make_optimizer(config, self.parameters)
         self.ema = [p.detach().clone() for p in self.parameters] if config.ema_decay else None
         self.step, self.seconds_before = 0, 0.0
+        self.schedules = [[0, config.steps]]
 
     def train(self) -> TrainResult:
         writable_folder(self.run_dir)
@@ -179,7 +189,9 @@ class _Run:
             metrics = self._evaluate(swap=False)
             log.write(self.step, "held_out", metrics)
         log.close()
-        return TrainResult(self.step, (self.seconds_before + time.monotonic() - started) / 60, metrics)
+        return TrainResult(
+            self.step, (self.seconds_before + time.monotonic() - started) / 60, metrics, self.schedules
+        )
 
     def _one_step(self) -> dict[str, Tensor | float]:
         seeds = np.random.SeedSequence((self.config.seed, self.step, self.rank))
@@ -228,6 +240,7 @@ class _Run:
         state = {
             "identity": self.identity,
             "step": self.step,
+            "schedules": self.schedules,
             "seconds": self.seconds_before + seconds,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -256,7 +269,24 @@ class _Run:
         if self.ema is not None:
             for average, stored in zip(self.ema, state["ema"], strict=True):
                 average.copy_(stored)
+        self._continue_schedule(state["schedules"])
         print(f"continuing {self.run_dir} at step {self.step}")
+
+    def _continue_schedule(self, schedules: list[list[int]]) -> None:
+        steps, before = self.config.steps, schedules[-1][1]
+        if steps < self.step:
+            raise CheckpointError(
+                f"{self.run_dir} has {self.step} steps already, steps is {steps}: give as many or more, "
+                "or choose another folder"
+            )
+        self.schedules = schedules
+        if steps != before:
+            self.schedules = [*schedules, [self.step, steps]]
+            print(
+                f"{steps} steps instead of {before}: the learning rate goes on as in a run of {steps}, "
+                f"from {lr_factor(self.step, self.config):.2f} of its peak; a run of {steps} steps from the "
+                "start would have come here on another schedule"
+            )
 
 
 class _Objective(nn.Module):
@@ -292,7 +322,7 @@ def _make_optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torc
 
 def _reproducible(config: TrainConfig) -> dict[str, Any]:
     """The settings that decide the result: a resume may change the others."""
-    free = {"device", "log_every", "eval_every", "save_every_s"}
+    free = {"steps", "device", "log_every", "eval_every", "save_every_s"}
     return {k: v for k, v in config_dict(config).items() if k not in free}
 
 

@@ -1,17 +1,20 @@
-"""How every training program ends: a checkpoint with its card, and the metrics on the screen."""
+"""What training programs do around the loop: hold clips out, train, write a checkpoint with its card."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import nn
 
 from hilam_core.cards import make_card
 from hilam_core.checkpoint import save_checkpoint
-from hilam_core.training.loop import TrainConfig, TrainResult
+from hilam_core.data import Clip, split_held_out
+from hilam_core.training.loop import TrainConfig, train
+
+AnyClip = TypeVar("AnyClip", bound=Clip)
 
 
 class StageConfig(Protocol):
@@ -26,22 +29,48 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def save_stage(
+def hold_out(clips: Sequence[AnyClip]) -> tuple[list[AnyClip], list[AnyClip]]:
+    """(training, held out) as `split_held_out`, said on the screen."""
+    training, held_out = split_held_out(clips)
+    frames = sum(len(clip) for clip in training)
+    kept = (
+        f"{len(held_out)} held out" if held_out else "none held out (one alone is not split), so no metrics"
+    )
+    print(f"{len(training)} clips to train on ({frames} frames), {kept}")
+    return training, held_out
+
+
+def run_stage(
     kind: str,
     model: nn.Module,
     program: StageConfig,
-    result: TrainResult,
+    sample_batch: Callable,
+    loss_fn: Callable,
+    evaluate: Callable[[Any], dict[str, float]] | None,
     data: Mapping[str, Any],
     parents: Mapping[str, str],
+    identity: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> None:
-    """Write `program.out` as a checkpoint of `kind` and print what came out; only the main process does.
+    """Train `model` (see `train`), write `program.out` as a checkpoint of `kind` and print what came out.
 
     model: has its configuration as `config`; data: of `describe_data`; parents: role -> checkpoint hash;
-    more: goes into the card.
+    identity: what else makes this another run than one left in the folder; more: goes into the card. Only
+    the main process writes.
     """
+    result = train(
+        program.train,
+        model,
+        sample_batch,
+        loss_fn,
+        program.out,
+        evaluate,
+        {"model": model.config, "data": data["hash"], "parents": parents, **(identity or {})},
+    )
     if not is_main_process():
         return
+    if len(result.schedules) > 1:
+        more["schedules"] = result.schedules
     card = make_card(
         kind,
         model.config,

@@ -10,6 +10,7 @@ from synthetic import PHASES, write_demonstrations
 from hilam_core.data import (
     Clip,
     LatentStore,
+    Lineage,
     SkillStore,
     content_hash,
     describe_data,
@@ -347,18 +348,65 @@ def test_files_of_one_demonstration_each_are_held_out_too():
     assert len(held_out_keys(["a_demo/demo_0", "b_demo/demo_0"])) == 1
 
 
+LINEAGE = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": 2}
+
+
 def test_stores_round_trip_and_refuse_what_does_not_fit(tmp_path):
     z = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
-    store = LatentStore({"a/demo_0": {"z": z, "valid": np.int64(5)}}, {"checkpoint_hash": "abc"})
-    store.write(tmp_path / "latents.h5")
-    again = LatentStore.read(tmp_path / "latents.h5").require({"a/demo_0": 7}, checkpoint_hash="abc")
+    frames = {"agentview": np.zeros((7, 4, 4, 3), np.uint8)}
+    clip = Clip(key="a/demo_0", frames=frames)
+    contents = {clip.key: clip.content_hash(("agentview",))}
+    LatentStore({clip.key: {"z": z, "valid": np.int64(5)}}, LINEAGE, contents).write(tmp_path / "latents.h5")
+    again = LatentStore.read(tmp_path / "latents.h5").require_clips([clip])
     np.testing.assert_array_equal(again["a/demo_0"]["z"], z)
-    assert again["a/demo_0"]["valid"] == 5
-    with pytest.raises(DataError, match=r"latents\.h5.*'abc'.*'xyz'"):
-        again.require(checkpoint_hash="xyz")
-    with pytest.raises(DataError, match="7 steps, the demonstration 8"):
-        again.require({"a/demo_0": 8})
+    assert again["a/demo_0"]["valid"] == 5 and again.latent_dim == 4
+    with pytest.raises(DataError, match=r"latents\.h5: a/demo_0 has 7 steps, now 6"):
+        again.require_clips([Clip(key="a/demo_0", frames={"agentview": frames["agentview"][:6]})])
+    with pytest.raises(DataError, match="a/demo_0 has changed since"):
+        again.require_clips([Clip(key="a/demo_0", frames={"agentview": 255 - frames["agentview"]})])
+    with pytest.raises(DataError, match="of camera 'agentview', a/demo_0 shows wrist"):
+        again.require_clips([Clip(key="a/demo_0", frames={"wrist": frames["agentview"]})])
     with pytest.raises(DataError, match="'latents', not 'skills'"):
         SkillStore.read(tmp_path / "latents.h5")
     with pytest.raises(DataError, match="demo_9"):
         again["a/demo_9"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"lam_hash": "xyz"},
+            r"latent action model of another project \(abc\) and of another project \(xyz\)",
+        ),
+        ({"camera": "wrist"}, "camera agentview and wrist"),
+        ({"gap": 3}, "gap 2 and 3"),
+    ],
+)
+def test_lineages_that_differ_are_named(change, message):
+    with pytest.raises(DataError, match=rf"a\.h5 and runs/b do not belong together: {message}"):
+        Lineage(**LINEAGE).require("a.h5", Lineage(**{**LINEAGE, **change}), "runs/b")
+
+
+@pytest.mark.parametrize(("key", "step"), [("a/demo_0", 1), ("b/demo_3", 4)])
+def test_latents_that_are_not_finite_are_named_when_written_and_when_read(tmp_path, key, step):
+    clips = {k: {"z": np.zeros((7, 4), np.float32), "valid": np.int64(5)} for k in ("a/demo_0", "b/demo_3")}
+    LatentStore(clips, LINEAGE).write(tmp_path / "latents.h5")
+    with h5py.File(tmp_path / "latents.h5", "r+") as file:
+        file[f"{key}/z"][step, 2] = np.nan
+    named = rf"latents\.h5: {key} has z that are not finite at step {step}"
+    with pytest.raises(DataError, match=named):
+        LatentStore.read(tmp_path / "latents.h5")
+    clips[key]["z"][step] = np.inf
+    (tmp_path / "latents.h5").unlink()
+    with pytest.raises(DataError, match=named):
+        LatentStore(clips, LINEAGE).write(tmp_path / "latents.h5")
+    assert not (tmp_path / "latents.h5").exists()
+
+
+def test_keys_in_folders_stay_apart_in_a_store(tmp_path):
+    keys = ("push/demo_0", "left/push/demo_0", "right/push/demo_0", "push/demo_0/demo_1", "clip.mp4/video")
+    clips = {key: {"z": np.full((3, 2), i, np.float32), "valid": np.int64(2)} for i, key in enumerate(keys)}
+    LatentStore(clips, LINEAGE).write(tmp_path / "latents.h5")
+    again = LatentStore.read(tmp_path / "latents.h5")
+    assert {key: int(again[key]["z"][0, 0]) for key in again} == {key: i for i, key in enumerate(keys)}

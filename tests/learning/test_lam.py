@@ -126,9 +126,26 @@ def test_checkpoint_round_trip_and_picture(trained, clips, tmp_path):
     assert (tmp_path / "predictions.png").stat().st_size > 1000
 
 
-def test_bad_sizes_are_refused():
-    with pytest.raises(ConfigError, match="image_size must be a multiple of 16 from 32 on, got 100"):
-        LAMConfig(image_size=100)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_size": 100}, "image_size must be a multiple of 16 from 32 on, got 100"),
+        ({"latent_dim": 0}, "latent_dim must be at least 2, got 0"),
+        ({"width": 20}, "width must be a multiple of 8, got 20"),
+        ({"noise": -0.1}, "noise must not be negative"),
+    ],
+)
+def test_bad_sizes_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        LAMConfig(**settings)
+
+
+def test_the_probe_gives_no_number_for_actions_that_never_change():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(60, 4))
+    actions = np.column_stack([z[:, 0], np.ones(60), np.zeros(60)])
+    r2 = action_probe([(z, actions)] * 2, [(z, actions)], gap=1)
+    assert r2[0] > 0.9 and np.isnan(r2[1:]).all()
 
 
 def test_warp_moves_the_image_by_the_flow():

@@ -9,46 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import LAM, SKILLS, program
 from synthetic import write_demonstrations
 
 from hilam_core.cards import load_card
-from hilam_core.data import LatentStore, SkillStore, read_demonstrations
+from hilam_core.data import LatentStore, Lineage, SkillStore, content_hash, read_demonstrations
 
 ROOT = Path(__file__).parents[2]
-LAM_TEXT = """
-    --model.image-size 32 --model.target-size 16 --model.latent-dim 8 --model.width 16 --model.encoder-stem 8
-    --model.encoder-channels 16 --train.batch-size 8 --gap 4 --min-gap 2 --max-gap 6 --train.device cpu
-"""
-LAM = LAM_TEXT.split()
-SKILLS = ["--model.width", 16, "--train.batch-size", 4, "--loss.rec-frames", 4, "--train.device", "cpu"]
-
-
-@dataclass
-class Result:
-    code: int
-    errors: str
-
-
-def program(name: str, *arguments: object, cwd: Path) -> Result:
-    """Run a program in this process (importing torch anew takes seconds), as its command line would."""
-    errors = io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(errors),
-    ):
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        try:
-            runpy.run_path(str(ROOT / "training" / f"{name}.py"), run_name="__main__")
-        except SystemExit as stop:
-            return Result(int(stop.code or 0), errors.getvalue())
-    return Result(0, errors.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +43,18 @@ def test_the_chain_leaves_stores_that_fit_the_demonstrations(chain):
     episodes = read_demonstrations(chain / "data/libero_object")
     lengths = {e.key: len(e) for e in episodes}
     lam, skills = load_card(chain / "runs/lam", "lam"), load_card(chain / "runs/skills", "skills")
-    latents = LatentStore.read(chain / "data/libero_object/latents.h5").require(lengths)
-    latents.require(checkpoint_hash=lam["weights_sha256"])
-    stored = SkillStore.read(chain / "data/libero_object/skills.h5").require(lengths)
-    stored.require(checkpoint_hash=skills["weights_sha256"], lam_hash=lam["weights_sha256"])
-    assert skills["parents"]["lam"] == lam["weights_sha256"]
+    latents = LatentStore.read(chain / "data/libero_object/latents.h5").require_clips(episodes)
+    stored = SkillStore.read(chain / "data/libero_object/skills.h5").require_clips(episodes)
+    lineage = Lineage(str(chain / "runs/lam"), lam["weights_sha256"], "agentview", 4)
+    assert latents.lineage == stored.lineage == Lineage.of_card(skills, "runs/skills") == lineage
+    assert (latents.attrs["latent_dim"], stored.attrs["skill_dim"], stored.stages) == (8, 16, 2)
+    assert latents.attrs["data_hash"] == stored.attrs["data_hash"] == content_hash(episodes, ("agentview",))
+    assert stored.attrs["skills_hash"] == skills["weights_sha256"]
+    assert skills["parents"] == {"lam": lam["weights_sha256"]} and "without_rec" not in skills
     assert all(np.isfinite(stored[key]["z2"]).all() for key in lengths)
     assert lam["data"]["episodes"] == 8 and lam["metrics"]["agentview/l1_copy"] > 0
     assert (
-        list((chain / "runs/skills").glob("strip_*.png"))
+        list((chain / "runs/skills/strips").glob("*_demo/demo_*.png"))
         and (chain / "runs/lam/predictions_agentview.png").exists()
     )
     assert json.loads((chain / "runs/skills/segmentation.json").read_text())["stage2"]["even_f1"] >= 0
@@ -104,22 +78,103 @@ def test_the_seed_decides_the_weights(chain):
     ("name", "arguments", "message"),
     [
         ("train_lam", ["--data", "nowhere"], "error: nowhere does not exist"),
-        ("train_lam", [*LAM, "--train.steps", 21], "other train.steps (20, now 21)"),
+        ("train_lam", [*LAM, "--train.steps", 20, "--train.seed", 1], "other train.seed (0, now 1)"),
+        ("train_lam", [*LAM, "--out", "runs/lam/card.json"], "cannot write to the folder 'runs/lam/c"),
         ("extract_latents", ["--lam", "runs/skills"], "kind 'skills', not 'lam'"),
         ("extract_latents", ["--camera", "wrist"], "no camera 'wrist' in demo_0; there are: agentview"),
         ("train_skills", ["--latents", "runs/lam/card.json"], "cannot be read as stored latents"),
-        ("train_skills", ["--lam", "runs/other"], "checkpoint_hash"),
-        ("train_skills", ["--data", "data/other"], "data_hash"),
+        ("extract_latents", ["--camera", "eye_in_hand"], "latents of camera agentview, not eye_in_hand"),
+        ("extract_latents", ["--gap", 5], "latents.h5 holds latents of gap 4, not 5"),
+        ("extract_latents", ["--data", "data/other"], "data/other']: choose another file"),
+        ("extract_latents", ["--out", "data/other/c_demo.hdf5"], "c_demo.hdf5 is no file of latents"),
+        ("extract_latents", ["--out", "data"], "data is a folder: name a file"),
+        ("train_skills", ["--lam", "runs/other"], "latents.h5 and runs/other do not belong"),
+        ("train_skills", ["--data", "data/other"], "no latents for 'c_demo/demo_0'"),
         ("extract_skills", ["--latents", "data/libero_object/skills.h5"], "'skills', not 'latents'"),
+        ("extract_skills", ["--latents", "eye.h5"], "runs/skills and eye.h5 do not belong together: camera"),
+        ("extract_skills", ["--latents", "other.h5"], "do not belong together: latent action model"),
+        ("pretrain_policy", ["--latents", "other.h5"], "other.h5 and data/libero_object/skills.h5 do not"),
+        ("pretrain_policy", ["--cameras"], "cameras must name at least one"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_one_line(chain, name, arguments, message):
     write_demonstrations(chain / "data/other/c_demo.hdf5", episodes=4)
     if not (chain / "runs/other").exists():
         assert program("train_lam", *LAM, "--train.steps", 1, "--out", "runs/other", cwd=chain).code == 0
+        for given in (
+            ("--lam", "runs/other", "--out", "other.h5"),
+            ("--camera", "eye_in_hand", "--out", "eye.h5"),
+        ):
+            assert program("extract_latents", *given, cwd=chain).code == 0
     result = program(name, *arguments, cwd=chain)
-    assert result.code == 1
-    assert message in result.errors.strip().splitlines()[-1]
+    assert result.code in (1, 2)
+    assert message in (result.errors if result.code == 2 else result.errors.strip().splitlines()[-1])
+
+
+def test_a_forgotten_extraction_is_refused_by_every_stage_that_follows(tmp_path):
+    """The latent action model is trained again in its folder, its latents are not extracted again."""
+    write_demonstrations(tmp_path / "data/libero_object/a_demo.hdf5", episodes=4)
+    for name, arguments in (
+        ("train_lam", [*LAM, "--train.steps", 1]),
+        ("extract_latents", []),
+        ("train_skills", [*SKILLS, "--train.steps", 1]),
+        ("extract_skills", []),
+        ("train_lam", [*LAM, "--train.steps", 2]),
+    ):
+        result = program(name, *arguments, cwd=tmp_path)
+        assert result.code == 0, result.errors
+    for name, arguments, message in (
+        ("train_skills", [*SKILLS, "--out", "runs/new"], "latents.h5 and "),
+        ("extract_skills", [], "runs/lam holds another model by now"),
+        ("pretrain_policy", [], "runs/lam holds another model by now"),
+    ):
+        result = program(name, *arguments, cwd=tmp_path)
+        assert result.code == 1 and message in result.errors, (name, result.errors)
+    assert program("extract_latents", cwd=tmp_path).code == 0, "the same extraction replaces its file"
+    result = program("pretrain_policy", cwd=tmp_path)
+    assert result.code == 1 and "skills.h5 do not belong together: latent action model" in result.errors
+
+
+def test_latents_of_another_project_are_learned_without_l_rec(chain):
+    """They name no folder of a latent action model; its frames are not needed either."""
+    store = LatentStore.read(chain / "data/libero_object/latents.h5")
+    foreign = {"lam": "", "lam_hash": "someone's", "camera": "agentview", "gap": 4}
+    clips = {key: {"z": arrays["z"] * 2, "valid": arrays["valid"]} for key, arrays in store.items()}
+    LatentStore(clips, foreign).write(chain / "foreign.h5")
+    settings = ("--latents", "foreign.h5", "--out", "runs/foreign", *SKILLS, "--train.steps", 2)
+    result = program("train_skills", *settings, cwd=chain)
+    assert result.code == 0, result.errors
+    card = load_card(chain / "runs/foreign", "skills")
+    assert card["parents"] == {"lam": "someone's"} and "names no latent action model" in card["without_rec"]
+    result = program("train_skills", *settings, "--lam", "runs/lam", cwd=chain)
+    assert result.code == 1 and "of another project (someone's)" in result.errors
+
+
+def test_a_latent_action_model_that_moved_is_asked_for(chain):
+    store = LatentStore.read(chain / "data/libero_object/latents.h5")
+    moved = {**store.attrs, "lam": str(chain / "gone")}
+    LatentStore(store.clips, moved, store.contents).write(chain / "moved.h5")
+    settings = ("--latents", "moved.h5", "--out", "runs/moved", *SKILLS, "--train.steps", 1)
+    result = program("train_skills", *settings, cwd=chain)
+    assert result.code == 1 and "gone, which is not there: give --lam" in result.errors
+    result = program("train_skills", *settings, "--lam", "runs/lam", cwd=chain)
+    assert result.code == 0, result.errors
+
+
+def test_three_stages_and_one_reach_the_end(chain):
+    for lengths in (("3", "2", "2"), ("5",)):
+        out, count = f"runs/stages{len(lengths)}", len(lengths)
+        for name, arguments in (
+            ("train_skills", [*SKILLS, "--train.steps", 2, "--model.chunk-lengths", *lengths, "--out", out]),
+            ("extract_skills", ["--skills", out, "--out", f"{out}.h5", "--strips", 1]),
+        ):
+            result = program(name, *arguments, cwd=chain)
+            assert result.code == 0, result.errors
+        assert SkillStore.read(chain / f"{out}.h5").stages == count
+        report = json.loads((chain / out / "segmentation.json").read_text())
+        assert [name for name in report if "centred" not in name] == [f"stage{s + 1}" for s in range(count)]
+        metrics = load_card(chain / out)["metrics"]
+        assert f"segment_frames{count}" in metrics and f"segment_frames{count + 1}" not in metrics
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path):
@@ -157,4 +212,4 @@ def test_help_explains_every_setting():
         ):
             patch.setattr(sys, "argv", [f"{name}.py", "--help"])
             runpy.run_path(str(ROOT / "training" / f"{name}.py"), run_name="__main__")
-        assert "emonstrations (*.hdf5)" in out.getvalue()
+        assert "emonstrations (*.hdf5)" in " ".join(out.getvalue().split())

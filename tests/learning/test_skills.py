@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from hilam_core.errors import ConfigError
+from hilam_core.data import SkillStore
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.skills import (
+    LossConfig,
     Router,
     SkillConfig,
     SkillModel,
@@ -16,6 +18,7 @@ from hilam_core.skills import (
     segmentation_report,
 )
 from hilam_core.skills.evaluate import matches, phase_boundaries
+from hilam_core.skills.figures import draw_strip
 from hilam_core.skills.model import Route, State, to_frame_rate
 
 
@@ -194,11 +197,49 @@ def test_extracted_skills_are_constant_within_segments_and_cover_the_tail():
     assert set(np.flatnonzero(skills["b2"])) <= set(np.flatnonzero(skills["b1"]))
 
 
-def test_bad_settings_are_refused():
-    with pytest.raises(ConfigError, match="chunk_lengths must be greater than 1"):
-        SkillConfig(chunk_lengths=(5.0, 1.0))
+@pytest.mark.parametrize("stages", [1, 3])
+def test_as_many_stages_as_there_are_chunk_lengths(stages, tmp_path):
+    z = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    skills = extract_skills(make_model(chunk_lengths=(3.0,) * stages), z, valid=42)
+    attrs = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": 8, "stages": stages}
+    SkillStore({"a/demo_0": skills}, attrs).write(tmp_path / "skills.h5")
+    stored = SkillStore.read(tmp_path / "skills.h5")
+    assert stored.stages == stages and stored["a/demo_0"].keys() == skills.keys()
+    assert f"z{stages}" in skills and f"z{stages + 1}" not in skills
+    draw_strip(tmp_path / "strip.png", np.zeros((50, 8, 8, 3), np.uint8), stored["a/demo_0"], title="a_b")
+    assert (tmp_path / "strip.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_model_fed_what_is_not_finite_says_so(bad):
+    model, z = make_model(), torch.zeros(2, 10, 6)
+    z[1, 4, 2] = bad
+    with pytest.raises(DataError, match=r"not finite, at \[1, 4, 2\]"):
+        model(z)
+    with pytest.raises(DataError, match="not finite"):
+        model.step(z[1, 4], State())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chunk_lengths": (5.0, 1.0)}, "chunk_lengths must be greater than 1"),
+        ({"chunk_lengths": ()}, "chunk_lengths must be greater than 1"),
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"latent_dim": -1}, "latent_dim must be at least 0, got -1"),
+        ({"residual_dropout": 1.0}, "residual_dropout in"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        SkillConfig(**settings)
+
+
+def test_a_model_needs_the_length_of_its_input_and_losses_are_not_negative():
     with pytest.raises(ConfigError, match="latent_dim"):
         SkillModel(SkillConfig())
+    with pytest.raises(ConfigError, match=r"loss\.rec must not be negative, got -1"):
+        LossConfig(rec=-1)
 
 
 # --- metrics ---
@@ -216,12 +257,14 @@ def test_scores_and_baselines():
     b = np.zeros(60, bool)
     b[[0, 11, 40]] = True
     skills = {"e/demo_0": {"b2": b, "segment2": np.cumsum(b)}}
-    report = segmentation_report(skills, {"e/demo_0": phases}, tolerance=3)
+    report = segmentation_report(skills, {"e/demo_0": phases}, 2, tolerance=3)
     assert report["f1"] == 1.0 and report["even_f1"] == 0.5 and report["random_f1"] < 0.6
     assert report["recall_b"] == report["recall_c"] == 1.0 and "recall_a" not in report
     assert report["segments_per_episode"] == 3 and report["segment_frames_mean"] == 20
-    shifted = segmentation_report(skills, {"e/demo_0": phases}, tolerance=3, shift=5)
-    assert shifted["f1"] == 1.0 and segmentation_report(skills, {"e/demo_0": phases}, tolerance=1)["f1"] == 0
+    shifted = segmentation_report(skills, {"e/demo_0": phases}, 2, tolerance=3, shift=5)
+    assert (
+        shifted["f1"] == 1.0 and segmentation_report(skills, {"e/demo_0": phases}, 2, tolerance=1)["f1"] == 0
+    )
     assert boundary_scores([([5], [5, 20])], 2) == {
         "precision": 1.0,
         "recall": 0.5,

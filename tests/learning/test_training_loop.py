@@ -11,7 +11,7 @@ import torch
 
 from hilam_core.cards import config_from, make_card
 from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
-from hilam_core.errors import CheckpointError, ConfigError
+from hilam_core.errors import CheckpointError, ConfigError, FileError
 from hilam_core.observation import ObservationError
 from hilam_core.policy import LanguageError
 from hilam_core.program import run_program
@@ -86,6 +86,27 @@ def test_resume_refuses_another_run_and_names_the_setting(tmp_path):
         run(tmp_path, steps=3)
 
 
+def test_a_finished_run_can_be_extended_and_says_on_which_schedule(tmp_path, capsys):
+    _, short = run(tmp_path, steps=20)
+    assert short.schedules == [[0, 20]]
+    model, longer = run(tmp_path, steps=40)
+    assert longer.steps == 40 and longer.schedules == [[0, 20], [20, 40]]
+    out = capsys.readouterr().out
+    assert "40 steps instead of 20" in out and "another schedule" in out and "at step 20" in out
+    whole, _ = run(tmp_path / "whole", steps=40)
+    assert not torch.equal(model[0].weight, whole[0].weight), "the first steps had another learning rate"
+    _, again = run(tmp_path, steps=40)
+    assert again.schedules == [[0, 20], [20, 40]]
+    with pytest.raises(CheckpointError, match="has 40 steps already, steps is 30"):
+        run(tmp_path, steps=30)
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="cannot write to the folder"):
+        run(tmp_path / "file", steps=1)
+
+
 def test_schedule_warms_up_and_decays():
     config = TrainConfig(steps=100, warmup_steps=10, min_lr_ratio=0.1)
     assert lr_factor(0, config) == pytest.approx(0.1) and lr_factor(9, config) == pytest.approx(1.0)
@@ -95,6 +116,9 @@ def test_schedule_warms_up_and_decays():
 def test_bad_settings_are_refused():
     with pytest.raises(ConfigError, match="steps must be at least 1, got 0"):
         TrainConfig(steps=0)
+    for name in ("seed", "weight_decay", "eval_every"):
+        with pytest.raises(ConfigError, match=f"{name} must be at least 0, got -1"):
+            TrainConfig(**{name: -1})
     with pytest.raises(ConfigError, match="unknown device 'tpux'"):
         train(TrainConfig(device="tpux"), make_model(), sample, loss_fn, "unused")
     with pytest.raises(ConfigError, match="unknown precision 'half'; choices: auto, float32, bfloat16"):

@@ -9,9 +9,11 @@ import numpy as np
 import pretrain_policy
 import pytest
 import torch
+from synthetic import write_demonstrations
 
-from hilam_core.data import LatentStore, SkillStore, content_hash, read_demonstrations
-from hilam_core.errors import DataError
+from hilam_core.checkpoint import save_checkpoint
+from hilam_core.data import LatentStore, SkillStore, read_demonstrations
+from hilam_core.errors import ConfigError, HilamError
 from hilam_core.policy import BakuConfig, EncoderConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.baku import Baku
 from hilam_core.policy.batches import ActionLabels, PolicyFrames, Pseudolabels, shift_into
@@ -23,10 +25,11 @@ SHORT = TrainConfig(steps=3, batch_size=4, warmup_steps=1, ema_decay=0.5, device
 SMALL = EncoderConfig(channels=(16, 16), keypoints=8, film_dim=16)
 
 
-def write_stores(demonstrations, folder, data_hash=None):
-    """Latents and skills that are a simple function of the actions."""
+def write_stores(demonstrations, folder, skills_of=None):
+    """Latents and skills of two stages that are a simple function of the actions; skills_of: what the skills'
+    lineage differs in."""
     episodes = read_demonstrations(demonstrations)
-    latents, skills = {}, {}
+    latents, skills, contents = {}, {}, {}
     for episode in episodes:
         action, count = episode.actions, len(episode)
         segment = np.cumsum(np.any(np.diff(action, axis=0, prepend=action[:1]) != 0, axis=1))
@@ -38,9 +41,12 @@ def write_stores(demonstrations, folder, data_hash=None):
             **{f"z{s}": 3 * action[:, :4] for s in (1, 2)},
             **{f"segment{s}": segment for s in (1, 2)},
         }
-    attrs = {"checkpoint_hash": "abc", "data_hash": data_hash or content_hash(episodes)}
-    LatentStore(latents, attrs).write(folder / "latents.h5")
-    SkillStore(skills, attrs).write(folder / "skills.h5")
+        contents[episode.key] = episode.content_hash(("agentview",))
+    lineage = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": GAP}
+    of_skills = {**lineage, "skills": "", "skills_hash": "def", "stages": 2}
+    LatentStore(latents, lineage, contents).write(folder / "latents.h5")
+    (folder / "skills.h5").unlink(missing_ok=True)
+    SkillStore(skills, {**of_skills, **(skills_of or {})}, contents).write(folder / "skills.h5")
 
 
 def pretrain(demonstrations, stores, out):
@@ -100,7 +106,7 @@ def test_the_chain_from_pseudo_labels_to_actions_leaves_the_high_level_alone(dem
     before = pretrain(demonstrations, tmp_path, tmp_path / "pretrained")
     pretrained, finetuned = tmp_path / "pretrained", tmp_path / "finetuned"
     assert before.low.config.output_dim == 5 and before.skill_dim == 4
-    assert before.card["parents"] == {"lam": "abc", "skills": "abc"}
+    assert before.card["parents"] == {"lam": "abc", "skills": "def"}
 
     finetune_policy.main(
         finetune_policy.Config(data=[demonstrations], pretrained=pretrained, out=finetuned, train=SHORT)
@@ -184,11 +190,61 @@ def test_targets_past_the_last_label_do_not_count(demonstrations, tmp_path):
     assert right == padded
 
 
-def test_pseudo_labels_of_other_demonstrations_are_refused(demonstrations, tmp_path):
-    write_stores(demonstrations, tmp_path, data_hash="other")
+def refusal(demonstrations, tmp_path, **settings):
     stores = {"latents": tmp_path / "latents.h5", "skills": tmp_path / "skills.h5"}
-    with pytest.raises(DataError, match="extract the latents again"):
-        pretrain_policy.main(pretrain_policy.Config(data=[demonstrations], **stores, out=tmp_path / "out"))
+    config = pretrain_policy.Config(data=[demonstrations], **stores, out=tmp_path / "out", **settings)
+    with pytest.raises(HilamError) as error:
+        pretrain_policy.main(config)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("difference", "message"),
+    [
+        ({"lam_hash": "xyz"}, "latent action model of another project (abc) and of another project (xyz)"),
+        ({"gap": 8}, "gap 4 and 8"),
+        ({"camera": "eye_in_hand"}, "camera agentview and eye_in_hand"),
+    ],
+)
+def test_skills_of_other_latents_are_refused_by_name(demonstrations, tmp_path, difference, message):
+    write_stores(demonstrations, tmp_path, difference)
+    said = refusal(demonstrations, tmp_path)
+    assert message in said and "latents.h5 and " in said and "skills.h5 do not belong together" in said
+
+
+def test_pseudo_labels_of_other_demonstrations_are_refused(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path)
+    others = with_other_states(demonstrations, tmp_path / "data")
+    said = refusal(others, tmp_path)
+    assert "latents.h5: pick_up_the_alphabet_soup_and_place_it_in_the_basket_demo/demo_0 has changed" in said
+
+
+def test_skills_that_were_not_extracted_again_are_refused(demonstrations, tmp_path):
+    model = save_checkpoint(tmp_path / "skills", {"weight": torch.zeros(1)}, {})
+    write_stores(demonstrations, tmp_path, {"skills": str(model)})
+    said = refusal(demonstrations, tmp_path)
+    assert "skills.h5 was made by def" in said and "extract the skills again" in said
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+def test_a_stage_that_the_skill_model_lacks_is_refused(demonstrations, tmp_path, stage):
+    write_stores(demonstrations, tmp_path)
+    assert "stage must be 1 to 2" in refusal(demonstrations, tmp_path, stage=stage)
+
+
+def test_a_share_that_is_no_demonstration_is_refused(demonstrations, tmp_path):
+    config = finetune_policy.Config(data=[demonstrations], blind=True, out=tmp_path, share=0.1)
+    with pytest.raises(ConfigError, match=r"share 0\.1 of the 2 demonstrations of .* is none of them"):
+        finetune_policy.main(config)
+
+
+def test_one_demonstration_trains_without_metrics(tmp_path, capsys):
+    write_demonstrations(tmp_path / "pick_up_the_milk_and_place_it_in_the_basket_demo.hdf5", episodes=1)
+    finetune_policy.main(
+        finetune_policy.Config(data=[tmp_path], blind=True, out=tmp_path / "out", train=SHORT)
+    )
+    assert load_policy(tmp_path / "out").card["metrics"] == {}
+    assert "none held out" in capsys.readouterr().out
 
 
 def test_blind_training_reads_no_images(demonstrations, tmp_path):
