@@ -131,15 +131,19 @@ class _Store(Mapping[str, Arrays]):
         if file.attrs.get("kind") != cls.kind:
             raise DataError(f"{path} holds {file.attrs.get('kind', 'something else')!r}, not {cls.kind!r}")
         attrs = json.loads(file.attrs["card"])
-        missing = [name for name in Lineage.__dataclass_fields__ if name not in attrs]
-        if missing:
-            raise DataError(f"{path} does not say its {missing[0]}: extract the {cls.kind} again")
+        cls._require_lineage(attrs, path)
         return attrs
+
+    @classmethod
+    def _require_lineage(cls, attrs: Mapping[str, Any], path: Path) -> None:
+        if missing := [name for name in Lineage.__dataclass_fields__ if name not in attrs]:
+            raise DataError(f"{path} does not say its {missing[0]}: extract the {cls.kind} again")
 
     def write(self, path: str | Path) -> None:
         """Write atomically. Raises as `check_target`; DataError for numbers that are not finite."""
         self.check_target(path, self.attrs)
         self.path = Path(path)
+        self._require_lineage(self.attrs, self.path)
         self._check()
         with replacing(self.path) as draft:
             self._write(draft)

@@ -21,6 +21,8 @@ from hilam_core.data import (
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.video import read_video, write_video
 
+LINEAGE = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": 2}
+
 
 def test_demonstrations_come_upright_and_complete(tmp_path):
     path = write_demonstrations(tmp_path / "push_the_blob_demo.hdf5", episodes=3)
@@ -152,7 +154,7 @@ def test_files_of_one_name_stay_apart_by_their_folders(tmp_path):
     around = [tmp_path / "stored" / ".." / "scattered", tmp_path / "stored"]
     assert [e.key for e in read_demonstrations(around)] == [e.key for e in episodes]
     assert not np.array_equal(episodes[0].frames["agentview"], episodes[2].frames["agentview"])
-    store = LatentStore({e.key: {"z": e.actions, "valid": np.int64(1)} for e in episodes}, {})
+    store = LatentStore({e.key: {"z": e.actions, "valid": np.int64(1)} for e in episodes}, LINEAGE)
     store.write(tmp_path / "latents.h5")
     again = LatentStore.read(tmp_path / "latents.h5")
     assert sorted(again) == sorted(store)
@@ -182,7 +184,7 @@ def test_two_files_of_one_name_in_a_folder_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["a_demo.HDF5", "a_demo.h5", "a_demo.Hdf5"])
 def test_suffixes_in_capitals_and_h5_are_demonstrations_and_stores_are_not(tmp_path, name):
     write_demonstrations(tmp_path / name, episodes=1)
-    LatentStore({"a/demo_0": {"z": np.zeros((2, 2)), "valid": 1}}, {}).write(tmp_path / "latents.h5")
+    LatentStore({"a/demo_0": {"z": np.zeros((2, 2)), "valid": 1}}, LINEAGE).write(tmp_path / "latents.h5")
     assert [e.key for e in read_demonstrations(tmp_path)] == ["a_demo/demo_0"]
     assert [c.key for c in read_clips(tmp_path)] == ["a_demo/demo_0"]
 
@@ -346,9 +348,6 @@ def test_a_twentieth_of_videos_is_held_out_whatever_their_names(names):
 def test_files_of_one_demonstration_each_are_held_out_too():
     assert 25 <= len(held_out_keys([f"episode_{i}/demo_0" for i in range(1000)])) <= 75
     assert len(held_out_keys(["a_demo/demo_0", "b_demo/demo_0"])) == 1
-
-
-LINEAGE = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": 2}
 
 
 def test_stores_round_trip_and_refuse_what_does_not_fit(tmp_path):
