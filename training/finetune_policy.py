@@ -24,9 +24,8 @@ from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.extract import predict_skills
 from hilam_core.policy.loss import action_loss
 from hilam_core.program import run_program
+from hilam_core.runtime.units import ACTION_DIM
 from hilam_core.training import TrainConfig, hold_out, run_stage
-
-ACTION_DIM = 7
 
 
 @dataclass

@@ -15,6 +15,7 @@ import numpy as np
 from hilam_core.errors import HilamError
 from hilam_core.files import replacing, writable_folder, write_json
 from hilam_core.runtime.timing import TimeAccount, summarize_ms
+from hilam_core.runtime.units import ACTION_DIM
 from hilam_core.video import write_video
 
 
@@ -152,7 +153,7 @@ class EpisodeRecorder:
         if self.frames:
             write_video(folder / "episode.mp4", self.frames, self.control_hz, scale=2)
         with replacing(folder / "episode_actions.npy") as draft:
-            np.save(draft, np.asarray(self.actions, np.float32).reshape(-1, 7))
+            np.save(draft, np.asarray(self.actions, np.float32).reshape(-1, ACTION_DIM))
         write_json(folder / "episode.json", content)
         return folder
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from hilam_core.data.episode import Clip
 from hilam_core.errors import DataError
+from hilam_core.observation import stack_images
 
 
 class SkillBatches:
@@ -42,7 +43,7 @@ class SkillBatches:
             times = np.array([rng.integers(0, len(self.z[indices[r]]) - 1) for r in rows])
             frames = [self.clips[indices[r]].frames[self.camera] for r in rows]
             # The prediction made at t is of z^l_{t+1}, which leads from frame t+1 to frame t+1+k.
-            batch["now"] = np.stack([f[t + 1] for f, t in zip(frames, times, strict=True)])
-            batch["future"] = np.stack([f[t + 1 + self.gap] for f, t in zip(frames, times, strict=True)])
+            batch["now"] = stack_images([f[t + 1] for f, t in zip(frames, times, strict=True)])
+            batch["future"] = stack_images([f[t + 1 + self.gap] for f, t in zip(frames, times, strict=True)])
             batch.update(rows=rows, times=times)
         return batch

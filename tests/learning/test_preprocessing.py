@@ -10,6 +10,7 @@ from hilam_core.data import Clip, read_clips, read_demonstrations
 from hilam_core.lam import FramePairs, to_input
 from hilam_core.observation import ObservationSpec, RawObservation, prepare_image, preprocess
 from hilam_core.policy.batches import PolicyFrames
+from hilam_core.skills import SkillBatches
 
 SPEC = ObservationSpec(image_size=32)
 SIZES = [(32, 32), (64, 64), (48, 48), (16, 16), (48, 64), (64, 48), (33, 64), (36, 16)]
@@ -104,6 +105,18 @@ def test_clips_of_several_sizes_are_trained_on_together():
         frames = clip.frames["agentview"]
         for name, frame in (("now", frames[0]), ("future", frames[1])):
             np.testing.assert_array_equal(batch[name][i], prepare_image(frame, 32))
+
+
+def test_skills_are_learned_from_clips_of_several_sizes():
+    clips = [
+        Clip(key=f"{i}.mp4/video", frames={"agentview": smooth_images(8, *size, seed=i)})
+        for i, size in enumerate([(32, 32), (48, 64)])
+    ]
+    latents = {clip.key: {"z": np.zeros((8, 4), np.float32), "valid": np.int64(6)} for clip in clips}
+    batch = SkillBatches(clips, latents, "agentview", gap=2).batch([0, 1], np.random.default_rng(0), 16)
+    for row, time, future in zip(batch["rows"], batch["times"], batch["future"], strict=True):
+        frame = clips[row].frames["agentview"][time + 3]
+        np.testing.assert_array_equal(future, prepare_image(frame, 32))
 
 
 def test_an_exported_video_shows_what_policies_see(tmp_path):
