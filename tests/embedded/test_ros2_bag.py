@@ -150,6 +150,15 @@ def test_chosen_topics_are_played_once_and_in_order(bag, start, ros2, tmp_path):
     assert played == recorded[-len(played) :]  # the first ones may be sent before anybody listens
 
 
+def test_a_full_disk_is_named(start, ros2):
+    start(sys.executable, "-c", TALKER, until="ready")
+    recorder = start("bash", "-c", "ulimit -f 1; exec ros2 bag record -a -o full", until="topic '/points'")
+    ros2("topic", "echo", "--once", "/points")
+    recorder.send_signal(signal.SIGINT)
+    _, error = recorder.communicate(timeout=120)
+    assert (recorder.returncode, error) == (1, "cannot write the bag 'full': File too large\n")
+
+
 def test_what_cannot_be_recorded_or_played_is_one_line(ros2, bag, tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()

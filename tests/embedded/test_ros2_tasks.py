@@ -97,7 +97,8 @@ def test_a_goal_is_sent_with_feedback_and_result(ros2):
     assert f"action '/arm/close' has type {TYPE}" in wrong
 
 
-def test_ctrl_c_cancels_the_goal(gripper, ros2, ros_env):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_the_goal(gripper, ros2, ros_env, number):
     goal = "{command: {position: 0.2, max_effort: 1.0}}"
     process = subprocess.Popen(
         ["ros2", "action", "send_goal", "/arm/close", TYPE, goal],
@@ -106,7 +107,7 @@ def test_ctrl_c_cancels_the_goal(gripper, ros2, ros_env):
     for line in process.stdout:
         if line.startswith("Goal accepted"):
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
     assert out.endswith("Canceling goal...\nGoal canceled.\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from typing import Any
 
 from ros2cli.main import CommandError, add_verb
@@ -85,6 +86,7 @@ def send_goal(args: argparse.Namespace) -> int:
     """Send a goal, print its result; Ctrl-C cancels it."""
     from rclpy.action import ActionClient
 
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # it must not leave a moving arm either
     action_type = interface(args.type, "action")
     goal = fill(action_type.Goal(), args.goal)
     with session() as node:
