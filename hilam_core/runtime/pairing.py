@@ -8,7 +8,7 @@ from typing import Any
 from hilam_core.errors import ConfigError
 from hilam_core.runtime.stamps import FUTURE_NS
 
-POLICIES = ("exact", "asof")
+RULES = ("exact", "asof")
 MAX_PENDING = 8  # references waiting for the other streams
 HISTORY_NS = 500_000_000  # samples older than this beside their stream's newest are forgotten
 
@@ -31,15 +31,15 @@ class Pairing:
     def __init__(
         self,
         streams: list[str],
-        policy: str = "exact",
+        rule: str = "exact",
         tolerance_s: float = 0.01,
         wait_s: float = 0.01,
         hold_s: float = 0.0,
     ):
-        if policy not in POLICIES:
-            raise ConfigError(f"pairing '{policy}' is not one of {', '.join(POLICIES)}")
-        self.streams, self.policy = streams, policy
-        self.tolerance_ns = 0 if policy == "exact" else seconds_to_ns(tolerance_s)
+        if rule not in RULES:
+            raise ConfigError(f"pairing '{rule}' is not one of {', '.join(RULES)}")
+        self.streams, self.rule = streams, rule
+        self.tolerance_ns = 0 if rule == "exact" else seconds_to_ns(tolerance_s)
         self.wait_ns, self.hold_ns = seconds_to_ns(wait_s), seconds_to_ns(hold_s)
         self.dropped = 0  # reference samples that never became a set
         self.held = 0  # sets with at least one held sample
@@ -73,7 +73,7 @@ class Pairing:
         """The newest set that is complete, or due to be completed by holding."""
         for index in reversed(range(len(self._pending))):
             stamp_ns, arrived_ns = self._pending[index]
-            overdue = self.policy == "asof" and now_ns - arrived_ns >= self.wait_ns
+            overdue = self.rule == "asof" and now_ns - arrived_ns >= self.wait_ns
             samples = self._match(stamp_ns, overdue)
             if samples is not None:
                 return self._emit(index, stamp_ns, samples)

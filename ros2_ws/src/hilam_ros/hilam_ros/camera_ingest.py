@@ -100,14 +100,17 @@ class CameraIngest(StackNode):
         if not self.lockstep and stamp_problem(stamp_ns, now_ns):
             self.count("refused")  # the health of the input says why
             return
-        with self.refusing(stream):
-            sample = msg
-            if stream in self.unseen_cameras:
-                self.look_at_size(stream, msg)
-            if stream == "joint_states":
-                sample = self.joints.add(msg.name, msg.position, stamp_ns)
-            if sample is not None:
-                self.publish_set(self.pairing.add(stream, stamp_ns, now_ns, sample))
+        if stream in self.unseen_cameras:
+            self.look_at_size(stream, msg)
+        sample = msg if stream != "joint_states" else self.finger_positions(msg, stamp_ns)
+        if sample is not None:
+            self.publish_set(self.pairing.add(stream, stamp_ns, now_ns, sample))
+
+    def finger_positions(self, msg: JointState, stamp_ns: int) -> np.ndarray | None:
+        """The fingers [m] as of this message; None where it does not complete them, or is refused."""
+        with self.refusing("joint_states"):
+            return self.joints.add(msg.name, msg.position, stamp_ns)
+        return None
 
     def look_at_size(self, camera: str, msg: Any) -> None:
         """Say once, at a camera's first image, if the system is likely to lose some of them."""

@@ -118,11 +118,10 @@ class StackNode(Node):
         deadline_s = time.monotonic() + LEASE_S
         for topic in topics:
             while self.count_publishers(topic):
+                other = f"another node publishes {self.resolve_topic_name(topic)}"
                 if time.monotonic() > deadline_s:
-                    name = self.resolve_topic_name(topic)
-                    raise NodeError(
-                        f"another node publishes {name}: stop that launch, or set another ROS_DOMAIN_ID"
-                    )
+                    raise NodeError(f"{other}: stop that launch, or set another ROS_DOMAIN_ID")
+                self.get_logger().info(f"{other}: waiting for it to go", throttle_duration_sec=LEASE_S)
                 time.sleep(0.1)
 
     def listen(

@@ -14,10 +14,10 @@ import yaml
 
 import hilam_core
 from hilam_core.errors import HilamError
-from hilam_core.runtime.pairing import POLICIES
+from hilam_core.runtime.pairing import RULES
 from hilam_core.runtime.units import CommandScale
 
-CHOICES = {"mode": ("lockstep", "realtime"), "command_mode": ("twist", "pose"), "pairing": POLICIES}
+CHOICES = {"mode": ("lockstep", "realtime"), "command_mode": ("twist", "pose"), "pairing": RULES}
 POSITIVE = {
     *("image_size", "control_hz", "position_m", "rotation_rad", "max_linear_m_s", "max_angular_rad_s"),
     *("max_observation_age_s", "max_skill_age_s", "max_command_age_s", "peer_timeout_s", "step_timeout_s"),
