@@ -11,9 +11,9 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray
 
 from hilam_core.runtime.control import ActionExecutor, Skill
-from hilam_core.runtime.health import SILENT_S
+from hilam_core.runtime.gate import StaleError, StepGate
 from hilam_core.runtime.schedule import PlanSchedule
-from hilam_core.runtime.stamps import Watchdog, stamp_problem
+from hilam_core.runtime.stamps import Watchdog
 from hilam_core.runtime.units import PoseTarget
 from hilam_ros.messages import stamp_to_ns
 from hilam_ros.node import command_scale, run_node, speed_limits
@@ -33,20 +33,9 @@ class ActionExecutorNode(PolicyNode):
     def __init__(self) -> None:
         super().__init__("action_executor")
         self.low_level = ActionExecutor(self.policy)
-        self.schedule = PlanSchedule(self.policy.plan_period)
         self.scale, self.limits = command_scale(self), speed_limits(self)
         self.pose_target = PoseTarget(self.scale.control_hz)
-        self.max_observation_age_s = self.parameter(
-            "max_observation_age_s", 0.2, "older observations are not acted on"
-        )
-        max_skill_age_s = self.parameter(
-            "max_skill_age_s", 1.0, "how far a skill may lag behind its plan period"
-        )
-        self.max_skill_age_steps = 0 if self.lockstep else round(max_skill_age_s * self.scale.control_hz)
-        self.pending: Observation | None = None
-        self.waited = False
-        self.unanswered_s = 0.0  # since when observations have waited for their skill
-        self.skill: LatentSkill | None = None
+        self.gate = self.make_gate()
         self.gripper_m = self.scale.gripper_open_m
         self.silence = Watchdog(PERIODS_TO_HOLD / self.scale.control_hz)
         self.commanded = False  # since the start of the node
@@ -59,6 +48,19 @@ class ActionExecutorNode(PolicyNode):
         self.start_reporting([self.motion, self.gripper])
         if not self.lockstep:
             self.create_timer(1 / self.scale.control_hz, self.hold_if_silent)
+
+    def make_gate(self) -> StepGate[Observation, LatentSkill]:
+        """When a step may act, from parameters; in lockstep the clock decides nothing."""
+        max_observation_age_s = self.parameter(
+            "max_observation_age_s", 0.2, "older observations are not acted on"
+        )
+        max_skill_age_s = self.parameter(
+            "max_skill_age_s", 1.0, "how far a skill may lag behind its plan period"
+        )
+        schedule = PlanSchedule(self.policy.plan_period)
+        if self.lockstep:
+            return StepGate(schedule, max_skill_age_steps=0, max_observation_age_s=None)
+        return StepGate(schedule, round(max_skill_age_s * self.scale.control_hz), max_observation_age_s)
 
     def make_publishers(self) -> None:
         """The topics of the chosen command mode, which must be this node's alone."""
@@ -80,7 +82,7 @@ class ActionExecutorNode(PolicyNode):
 
     def on_task(self) -> None:
         """Learn the instruction, and warm up the network; where the task is over, hold."""
-        self.pending = self.skill = None
+        self.gate.reset()
         self.pose_target.reset()
         self.silence.reset()
         if self.task is None:
@@ -94,33 +96,25 @@ class ActionExecutorNode(PolicyNode):
     def on_observation(self, msg: Observation) -> None:
         """Act on it, now or when its skill comes."""
         if self.is_current(msg):
-            self.unanswered_s = self.unanswered_s if self.pending else self.seconds()
-            self.pending, self.waited = msg, False
+            self.gate.observe(msg, stamp_to_ns(msg.header.stamp), self.now_ns())
             self.try_act()
-            self.waited = self.pending is not None
 
     def on_skill(self, msg: LatentSkill) -> None:
         """Follow it from now on, and act on the observation that waits for it."""
-        if self.skill is None or msg.episode != self.skill.episode or msg.seq >= self.skill.seq:
-            self.skill = msg
+        self.gate.plan(msg)
         self.try_act()
 
     def try_act(self) -> None:
-        """Act on the pending observation, once, as soon as the skill for it is there."""
-        obs, skill = self.pending, self.skill
-        if obs is None or skill is None or skill.episode != obs.episode:
-            return
-        if not self.schedule.serves(skill.seq, obs.seq, self.max_skill_age_steps):
-            return
-        self.pending = None
-        stamp_ns = stamp_to_ns(obs.header.stamp)
-        problem = stamp_problem(stamp_ns, self.now_ns(), self.max_observation_age_s)
-        if problem and not self.lockstep:
+        """Act on the newest observation, once, as soon as the skill for it is there."""
+        try:
+            pair = self.gate.take(self.now_ns())
+        except StaleError as error:
             self.count("stale_observations")
-            self.note_problem(f"observation {obs.seq} {problem}")
+            self.note_problem(str(error))
             return
-        with self.refusing(f"observation {obs.seq}"):
-            self.act(obs, skill)
+        if pair is not None:
+            with self.refusing(f"observation {pair[0].seq}"):
+                self.act(*pair)
 
     def act(self, obs: Observation, skill: LatentSkill) -> None:
         """Publish the command for an observation, and where the time went."""
@@ -134,7 +128,7 @@ class ActionExecutorNode(PolicyNode):
         end_s = time.perf_counter()
         self.stats.add(end_s - start_s, self.seconds())
         timing = CycleTiming(
-            header=obs.header, seq=obs.seq, skill_seq=skill.seq, waited_for_skill=self.waited
+            header=obs.header, seq=obs.seq, skill_seq=skill.seq, waited_for_skill=self.gate.waited
         )
         timing.ingest_s, timing.plan_s = obs.ingest_s, skill.plan_s
         timing.act_s, timing.command_s = acted_s - start_s, end_s - acted_s
@@ -173,10 +167,7 @@ class ActionExecutorNode(PolicyNode):
 
     def explain(self) -> str:
         """Observations flow, but the arm is told nothing."""
-        if self.pending is None or self.seconds() - self.unanswered_s < SILENT_S:
-            return ""
-        newest = "none came" if self.skill is None else f"the newest is of observation {self.skill.seq}"
-        return f"no skill for observation {self.pending.seq}: {newest}"
+        return self.gate.explain(self.now_ns())
 
     def hold_if_silent(self) -> None:
         """Tell the arm to hold still when commands have stopped coming."""
