@@ -96,23 +96,23 @@ def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
     return policy
 
 
-def read_labels(config: Config, clips: list[Clip]) -> tuple[LatentStore, SkillStore, int]:
-    """Latents and skills that belong to each other and to `clips`, and the stage to take skills from."""
-    latents, skills = LatentStore.read(config.latents), SkillStore.read(config.skills)
+def check_labels(config: Config, clips: list[Clip], latents: LatentStore, skills: SkillStore) -> int:
+    """The stage to take skills from, of latents and skills that belong to each other and to `clips`."""
     latents.lineage.require(config.latents, skills.lineage, config.skills)
     latents.require_clips(clips).require_current()
     skills.require_clips(clips).require_current()
     stage = skills.stages if config.stage is None else config.stage
     if not 1 <= stage <= skills.stages:
         raise ConfigError(f"stage must be 1 to {skills.stages}, those of {config.skills}, got {stage}")
-    return latents, skills, stage
+    return stage
 
 
 def main(config: Config) -> None:
     writable_folder(config.out)
-    camera = LatentStore.read(config.latents).lineage.camera
+    latents, skills = LatentStore.read(config.latents), SkillStore.read(config.skills)
+    camera = latents.lineage.camera
     clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))))
-    latents, skills, stage = read_labels(config, clips)
+    stage = check_labels(config, clips, latents, skills)
     shape = policy_config(config, latents.latent_dim, skills[clips[0].key][f"z{stage}"].shape[1])
     spec = Policy(shape).spec
 

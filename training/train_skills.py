@@ -58,6 +58,8 @@ class Config:
 def main(config: Config) -> None:
     writable_folder(config.out)
     store = LatentStore.read(config.latents)
+    if config.lam is None:
+        store.require_current()
     lineage = store.lineage
     lam, without_rec = find_lam(config, store)
     if config.model.latent_dim not in (0, store.latent_dim):

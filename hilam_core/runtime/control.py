@@ -65,8 +65,10 @@ class _Conditioned:
         self.language: torch.Tensor | None = None
 
     def reset(self, instruction: str) -> None:
-        """Begin an episode."""
-        self.language = torch.from_numpy(embed_instruction(instruction))[None].to(self.device)
+        """Begin an episode. A policy that reads no language takes any instruction."""
+        reads = self.policy.reads_language
+        vector = embed_instruction(instruction) if reads else np.zeros(0, np.float32)
+        self.language = torch.from_numpy(vector)[None].to(self.device)
 
     def inputs(self, obs: Observation) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
         """An observation as a batch of one: images, proprioception, language."""

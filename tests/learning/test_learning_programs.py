@@ -123,7 +123,12 @@ def test_a_forgotten_extraction_is_refused_by_every_stage_that_follows(tmp_path)
         result = program(name, *arguments, cwd=tmp_path)
         assert result.code == 0, result.errors
     for name, arguments, message in (
-        ("train_skills", [*SKILLS, "--out", "runs/new"], "latents.h5 and "),
+        ("train_skills", [*SKILLS, "--out", "runs/new"], "runs/lam holds another model by now"),
+        (
+            "train_skills",
+            [*SKILLS, "--lam", "runs/lam", "--out", "runs/new"],
+            "do not belong together: latent",
+        ),
         ("extract_skills", [], "runs/lam holds another model by now"),
         ("pretrain_policy", [], "runs/lam holds another model by now"),
     ):

@@ -9,7 +9,9 @@ from synthetic import write_demonstrations
 
 from hilam_core.cards import load_card
 from hilam_core.data import LatentStore, SkillStore
+from hilam_core.observation import Observation
 from hilam_core.policy import load_policy
+from hilam_core.runtime.control import SkillPlanner
 from hilam_core.video import write_video
 
 TASK = "pick_up_the_milk_and_place_it_in_the_basket_demo.hdf5"
@@ -83,6 +85,11 @@ def test_videos_without_captions_train_where_no_language_is_read(tmp_path):
     assert result.code == 0, result.errors
     policy = load_policy(tmp_path / "runs/pretrain")
     assert not policy.reads_language
+    planner = SkillPlanner(policy)
+    planner.reset("an instruction that no table of embeddings knows")
+    spec = policy.spec
+    seen = Observation({name: np.zeros((spec.image_size,) * 2 + (3,), np.uint8) for name in spec.cameras})
+    assert np.isfinite(planner.plan(seen).vector).all()
 
     captions = [{"file": name, "caption": "push the cube away"} for name in ("a.mp4", "b.mp4", "c.webm")]
     (tmp_path / "video/captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in captions))
