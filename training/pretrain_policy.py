@@ -43,7 +43,7 @@ class Config:
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions z^l of these clips, by extract_latents."""
     skills: Path = Path("data/libero_object/skills.h5")
-    """Skills of these clips, by extract_skills."""
+    """Skills of these clips, by extract_skills; not read for flat BAKU."""
     out: Path = Path("runs/pretrain")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     hierarchical: bool = True
@@ -96,29 +96,31 @@ def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
     return policy
 
 
-def check_labels(config: Config, clips: list[Clip], latents: LatentStore, skills: SkillStore) -> int:
-    """The stage to take skills from, of latents and skills that belong to each other and to `clips`."""
+def read_skills(config: Config, latents: LatentStore, clips: list[Clip]) -> tuple[SkillStore, int]:
+    """Skills made of these latents and clips, and the stage to take them from."""
+    skills = SkillStore.read(config.skills)
     latents.lineage.require(config.latents, skills.lineage, config.skills)
-    latents.require_clips(clips).require_current()
     skills.require_clips(clips).require_current()
     stage = skills.stages if config.stage is None else config.stage
     if not 1 <= stage <= skills.stages:
         raise ConfigError(f"stage must be 1 to {skills.stages}, those of {config.skills}, got {stage}")
-    return stage
+    return skills, stage
 
 
 def main(config: Config) -> None:
     writable_folder(config.out)
-    latents, skills = LatentStore.read(config.latents), SkillStore.read(config.skills)
+    latents = LatentStore.read(config.latents)
     camera = latents.lineage.camera
     clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))))
-    stage = check_labels(config, clips, latents, skills)
-    shape = policy_config(config, latents.latent_dim, skills[clips[0].key][f"z{stage}"].shape[1])
+    latents.require_clips(clips).require_current()
+    skills, stage = read_skills(config, latents, clips) if config.hierarchical else (None, 0)
+    skill_dim = skills[clips[0].key][f"z{stage}"].shape[1] if skills else 0
+    shape = policy_config(config, latents.latent_dim, skill_dim)
     spec = Policy(shape).spec
 
     def labels_of(some: list[Clip]) -> Pseudolabels:
         frames = PolicyFrames(some, spec, proprio=False, language=config.language)
-        return Pseudolabels(frames, latents, skills, stage, shape.low.chunk)
+        return Pseudolabels(frames, latents, shape.low.chunk, skills, stage)
 
     some, held_out = hold_out(clips)
     training, test = labels_of(some), labels_of(held_out) if held_out else None
@@ -130,11 +132,14 @@ def main(config: Config) -> None:
         pretraining_loss,
         held_out_metrics(test, pretraining_loss),
         describe_data(config.data, clips),
-        parents={"lam": latents.lineage.lam_hash, "skills": skills.attrs["skills_hash"]},
+        parents={
+            "lam": latents.lineage.lam_hash,
+            **({"skills": skills.attrs["skills_hash"]} if skills else {}),
+        },
         identity={"camera": camera, "gap": latents.lineage.gap, "stage": stage},
         lineage=asdict(latents.lineage),
         stage="pretrained",
-        skill_stage=stage,
+        skill_stage=stage or None,
     )
 
 

@@ -133,16 +133,25 @@ class Pseudolabels:
     last k of an episode have not. Robot states and actions take no part."""
 
     def __init__(
-        self, frames: PolicyFrames, latents: LatentStore, skills: SkillStore, stage: int, chunk: int
+        self,
+        frames: PolicyFrames,
+        latents: LatentStore,
+        chunk: int,
+        skills: SkillStore | None = None,
+        stage: int = 0,
     ):
+        """skills and their stage: for a hierarchy; a flat policy regresses latent actions alone."""
         keys = [episode.key for episode in frames.episodes]
         self.frames, self.chunk = frames, chunk
         valid = np.array([int(latents[key]["valid"]) for key in keys])[frames.episode_of]
         self.last = frames.first + valid - 1
         self.rows = np.flatnonzero(np.arange(len(frames)) <= self.last)
         self.z_low = np.concatenate([latents[key]["z"] for key in keys])
-        self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
-        self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
+        self.z_high = np.zeros((len(frames), 0), np.float32)
+        self.boundary = np.zeros(len(frames), np.float32)
+        if skills is not None:
+            self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
+            self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """Observations with `high_target`, `high_boundary`, `low_target`, their masks, and `skill`."""

@@ -16,8 +16,9 @@ import pytest
 from programs import LAM, SKILLS, program
 from synthetic import write_demonstrations
 
-from hilam_core.cards import load_card
+from hilam_core.cards import checkpoint_hash, load_card
 from hilam_core.data import LatentStore, Lineage, SkillStore, content_hash, read_demonstrations
+from hilam_core.errors import CheckpointError
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +59,14 @@ def test_the_chain_leaves_stores_that_fit_the_demonstrations(chain):
         and (chain / "runs/lam/predictions_agentview.png").exists()
     )
     assert json.loads((chain / "runs/skills/segmentation.json").read_text())["stage2"]["even_f1"] >= 0
+
+
+def test_the_shipped_skill_model_names_the_shipped_latent_action_model():
+    lam, skills = (ROOT / "checkpoints" / name for name in ("libero_object_lam", "libero_object_skills"))
+    lineage = Lineage.of_card(load_card(skills, "skills"), skills)
+    assert lineage.lam_hash == checkpoint_hash(lam) and (lineage.camera, lineage.gap) == ("agentview", 8)
+    with pytest.raises(CheckpointError, match="which latent actions it knows: train it again"):
+        Lineage.of_card(load_card(lam), lam)
 
 
 def test_a_finished_run_is_not_trained_again(chain):

@@ -49,7 +49,7 @@ def write_stores(demonstrations, folder, skills_of=None):
     SkillStore(skills, {**of_skills, **(skills_of or {})}, contents).write(folder / "skills.h5")
 
 
-def pretrain(demonstrations, stores, out):
+def pretrain(demonstrations, stores, out, **settings):
     pretrain_policy.main(
         pretrain_policy.Config(
             data=[demonstrations],
@@ -57,6 +57,7 @@ def pretrain(demonstrations, stores, out):
             skills=stores / "skills.h5",
             out=out,
             train=SHORT,
+            **settings,
         )
     )
     return load_policy(out)
@@ -125,6 +126,14 @@ def test_the_chain_from_pseudo_labels_to_actions_leaves_the_high_level_alone(dem
     assert not torch.equal(before.low.positions, after.low.positions)
 
 
+def test_flat_pretraining_reads_no_skills_and_names_none(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path)
+    (tmp_path / "skills.h5").unlink()
+    policy = pretrain(demonstrations, tmp_path, tmp_path / "flat", hierarchical=False)
+    assert policy.high is None and policy.low.config.output_dim == 5
+    assert policy.card["parents"] == {"lam": "abc"} and policy.card["skill_stage"] is None
+
+
 def with_other_states(demonstrations, folder):
     """The same demonstrations with random poses and gripper openings."""
     rng = np.random.default_rng(0)
@@ -173,7 +182,7 @@ def test_targets_past_the_last_label_do_not_count(demonstrations, tmp_path):
     write_stores(demonstrations, tmp_path)
     latents, skills = LatentStore.read(tmp_path / "latents.h5"), SkillStore.read(tmp_path / "skills.h5")
     frames = PolicyFrames(read_demonstrations(demonstrations), Policy(PolicyConfig.tiny(image_size=32)).spec)
-    labels = Pseudolabels(frames, latents, skills, stage=2, chunk=10)
+    labels = Pseudolabels(frames, latents, 10, skills, stage=2)
     actions = ActionLabels(frames, 10, 5, None)
     last = len(frames.episodes[0]) - 1
     assert labels.rows.max() == len(frames) - 1 - GAP and last not in labels.rows
