@@ -9,6 +9,7 @@ from hilam_ros.profile import (
     check_cameras,
     default_policy,
     load_settings,
+    read_comments,
     read_profile,
 )
 from ros_workspace import PACKAGES
@@ -17,6 +18,7 @@ from hilam_core.runtime.limits import SpeedLimits
 from hilam_core.runtime.units import CommandScale
 
 CONFIG = PACKAGES / "hilam_ros" / "config"
+SIMULATION = ("mode", "policy", "device", "suite", "task", "init_state", "seed", "max_steps", "output")
 LIBERO = read_profile(CONFIG / "libero.yaml")
 
 
@@ -55,6 +57,12 @@ def test_misspelt_or_mistyped_parameter_is_refused(tmp_path):
     path.write_text("/**: {ros__parameters: {}}\n/camera_ingest: {ros__parameters: {image_size: 64}}\n")
     with pytest.raises(ProfileError, match="section '/camera_ingest' would be ignored"):
         load_settings(str(path), CONFIG)
+
+
+def test_the_comments_of_libero_yaml_are_the_help_of_the_launch():
+    comments = read_comments(CONFIG / "libero.yaml")
+    assert comments["max_steps"] == "0: the suite's own limit"
+    assert set(SIMULATION) <= comments.keys() <= LIBERO.keys()
 
 
 BAD_VALUES = {

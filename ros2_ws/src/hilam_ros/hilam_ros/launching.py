@@ -14,7 +14,7 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from hilam_ros.profile import load_settings, read_profile
+from hilam_ros.profile import load_settings, read_comments, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
@@ -28,14 +28,19 @@ def config_folder() -> Path:
 
 def declare_settings(without: Collection[str] = ()) -> list[DeclareLaunchArgument]:
     """Every setting of a profile as an argument of the launch; empty: what the profile says."""
-    known = read_profile(config_folder() / "libero.yaml")
+    path = config_folder() / "libero.yaml"
+    known, comments = read_profile(path), read_comments(path)
     return [
-        DeclareLaunchArgument(
-            name, default_value="", description=f"as in the profile; libero.yaml: {value!r}"
-        )
+        DeclareLaunchArgument(name, default_value="", description=describe(value, comments.get(name)))
         for name, value in known.items()
         if name not in without
     ]
+
+
+def describe(value: Any, comment: str | None) -> str:
+    """What `--show-args` says of a setting."""
+    default = f"empty: as the profile says, libero.yaml has {value!r}"
+    return f"{comment} ({default})" if comment else default
 
 
 def chosen_settings(context: LaunchContext) -> tuple[Path, dict[str, Any]]:

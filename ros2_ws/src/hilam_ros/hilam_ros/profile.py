@@ -85,6 +85,11 @@ def read_profile(path: Path) -> dict[str, Any]:
     return parameters
 
 
+def read_comments(path: Path) -> dict[str, str]:
+    """What a profile says beside its parameters: the help of the launch."""
+    return dict(re.findall(r"^ +(\w+):[^#\n]*# *(.+)$", path.read_text(), re.MULTILINE))
+
+
 def parse(name: str, text: str, like: Any) -> Any:
     """A setting from the command line, of the type of `like`."""
     if isinstance(like, str):
