@@ -29,7 +29,7 @@ class Config:
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Folders or files with demonstrations (*.hdf5) or videos."""
     out: Path = Path("data/libero_object/latents.h5")
-    """File to write; one that holds the latents of another camera, gap or data is not replaced."""
+    """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
     camera: str = "agentview"
     """Camera whose frames are labelled; a video counts as this one."""
     gap: int | None = None
@@ -50,7 +50,7 @@ def main(config: Config) -> None:
         if len(clip) <= gap:
             raise DataError(f"{clip.key} has {len(clip)} frames, latent actions {gap} frames apart need more")
     lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), config.camera, gap)
-    attrs = LatentStore.attrs_of(lineage, config.data, clips, model.config.latent_dim)
+    attrs = LatentStore.attrs_of(lineage, config.data, config.limit, clips, model.config.latent_dim)
     LatentStore.check_target(config.out, attrs)
     latents = {}
     for clip in tqdm(clips, desc="latent actions"):

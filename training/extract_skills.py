@@ -34,7 +34,7 @@ class Config:
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Demonstrations (*.hdf5) or videos, for recorded phases and the pictures."""
     out: Path = Path("data/libero_object/skills.h5")
-    """File to write; one that holds the skills of another camera, gap or data is not replaced."""
+    """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
     strips: int = 3
     """Held-out clips to draw."""
     tolerance: int = 5
@@ -55,8 +55,7 @@ def main(config: Config) -> None:
         "skills": str(config.skills.resolve()),
         "skills_hash": checkpoint_hash(config.skills),
         **asdict(store.lineage),
-        "data": store.attrs.get("data"),
-        "data_hash": store.attrs.get("data_hash"),
+        **{name: store.attrs.get(name) for name in ("data", "limit", "data_hash")},
         "stages": len(model.config.chunk_lengths),
         "skill_dim": model.config.width,
     }

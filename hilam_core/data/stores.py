@@ -166,8 +166,8 @@ class _Store(Mapping[str, Arrays]):
     def check_target(cls, path: str | Path, attrs: Mapping[str, Any]) -> None:
         """Refuse, before the work, a file that cannot be written or whose content would be lost.
 
-        What the same extraction wrote, also with an older model, is replaced; that of another camera, gap or
-        data is not.
+        What the same extraction wrote, also with an older model, is replaced; that of another camera, gap,
+        data or limit is not.
 
         Raises:
             FileError: such a file, a folder, or a place that cannot be written.
@@ -185,7 +185,7 @@ class _Store(Mapping[str, Arrays]):
             old = None
         if old is None:
             raise FileError(f"{path} is no file of {cls.kind}: choose another, or move it away")
-        for name in ("camera", "gap", "data"):
+        for name in ("camera", "gap", "data", "limit"):
             if old.get(name) != attrs.get(name):
                 raise FileError(
                     f"{path} holds {cls.kind} of {name} {old.get(name)}, not {attrs.get(name)}: "
@@ -251,11 +251,14 @@ class LatentStore(_Store):
         return {"z": np.float32, "valid": np.int64}
 
     @classmethod
-    def attrs_of(cls, lineage: Lineage, paths: Paths, clips: list[Clip], latent_dim: int) -> dict[str, Any]:
-        """Attributes of the latent actions of `clips`."""
+    def attrs_of(
+        cls, lineage: Lineage, paths: Paths, limit: int | None, clips: list[Clip], latent_dim: int
+    ) -> dict[str, Any]:
+        """Attributes of the latent actions of `clips`, which `paths` hold up to `limit` of each file."""
         return {
             **asdict(lineage),
             "data": [str(path.resolve()) for path in as_list(paths)],
+            "limit": limit,
             "data_hash": content_hash(clips, (lineage.camera,)),
             "latent_dim": latent_dim,
         }
