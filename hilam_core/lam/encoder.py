@@ -42,6 +42,7 @@ class FrameEncoder(nn.Module):
         self.blocks = nn.Sequential(ResidualBlock(channels))
 
     def forward(self, images: Tensor) -> Tensor:
+        # Pixels of [0, 1] spread over [-2, 2]: about unit variance for pictures of ordinary contrast.
         return self.blocks(self.down(self.stem((images - 0.5) * 4)))
 
 

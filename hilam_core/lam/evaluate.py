@@ -31,6 +31,7 @@ def evaluate_lam(
         now, future = (to_input(batch[k].to(device), model.config.image_size) for k in ("now", "future"))
         z = model.infer(now, future)
         small_now, small_future = F.avg_pool2d(now, 2), F.avg_pool2d(future, 2)
+        # Moving: changed by more than 10 of 255, above what compression and anti-aliasing change.
         moving = ((small_future - small_now).abs().mean(1, keepdim=True) > 0.04).float()
         predictions = {
             "model": model.predict(now, z),
@@ -65,6 +66,7 @@ def action_probe(
     The target at t is the mean action over t..t+gap-1, what happened between the two frames.
     """
     (x, y), (x_test, y_test) = (_probe_rows(episodes, gap) for episodes in (train, held_out))
+    # z^l has unit variance: a ridge of 1e-3 only steadies directions that hardly vary.
     weights = np.linalg.solve(x.T @ x + 1e-3 * len(x) * np.eye(x.shape[1]), x.T @ y)
     residual = ((y_test - x_test @ weights) ** 2).sum(0)
     total = ((y_test - y.mean(0)) ** 2).sum(0)

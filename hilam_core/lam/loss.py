@@ -15,6 +15,7 @@ def motion_weight(now: Tensor, future: Tensor, gain: float) -> Tensor:
     A robot's video is mostly static background; without this the best z^l for the average pixel ignores the
     arm.
     """
+    # A change of a fifth of the range counts fully, and so do the pixels beside it, which things uncover.
     moved = (future - now).abs().mean(1, keepdim=True)
     weight = 1 + gain * F.avg_pool2d((moved * 5).clamp(max=1), 5, 1, 2)
     return weight / weight.mean()

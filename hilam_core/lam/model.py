@@ -87,9 +87,11 @@ class ForwardDynamics(nn.Module):
         self.conv16 = nn.Sequential(nn.Conv2d(64, 48, 3, 1, 1), nn.GroupNorm(8, 48), nn.SiLU())
         self.conv32 = nn.Sequential(nn.Conv2d(48, 32, 3, 1, 1), nn.GroupNorm(8, 32), nn.SiLU())
         self.out = nn.Conv2d(32 + 12, 24, 3, 1, 1)
-        self.flow_scale = 0.2
+        self.flow_scale = (
+            0.2  # an output of 1 fetches from a tenth of the image away: motions are small at first
+        )
         nn.init.zeros_(self.out.weight)
-        nn.init.constant_(self.out.bias, 0.0)  # type: ignore[arg-type]
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, images_B3HW: Tensor, features_BChw: Tensor, z_BZ: Tensor) -> Tensor:
         """[B, 3, H/2, W/2] in about [0, 1], from the images [B, 3, H, W] and their feature maps."""
@@ -102,6 +104,7 @@ class ForwardDynamics(nn.Module):
         x = self.conv32(F.interpolate(x, scale_factor=2.0))
         now = F.avg_pool2d(images_B3HW, 2)
         x = F.pixel_shuffle(self.out(torch.cat([x, F.pixel_unshuffle(now, 2)], 1)), 2).float()
+        # The mask starts near 0.12: first move what is there, paint only what cannot be moved.
         mask, paint = torch.sigmoid(x[:, 3:4] - 2), 0.5 + x[:, :3]
         moved = warp(now, x[:, 4:] * self.flow_scale)
         return moved + mask * (paint - moved)

@@ -19,7 +19,8 @@ from hilam_core.observation import ObservationSpec, prepare_image, proprioceptio
 from hilam_core.policy.baku import Baku
 from hilam_core.policy.language import embed_instruction
 
-SHIFT_PX = 4  # random shift, per 128 pixels of image
+# Random shift, per 128 pixels of image: enough to keep a network from learning pixels by heart.
+SHIFT_PX = 4
 Batch = dict[str, Any]
 
 
@@ -120,6 +121,7 @@ def shift_into(out: np.ndarray, image: np.ndarray, dy: int, dx: int) -> None:
 def _next_gripper_event(
     ee_pos: np.ndarray, gripper_qpos: np.ndarray, threshold_m: float = 0.002
 ) -> np.ndarray:
+    # 2 mm a step: fingers that move change the opening by 10, as their full travel takes 8 steps.
     opening = gripper_qpos[:, 0] - gripper_qpos[:, 1]
     moving = np.abs(np.diff(opening, append=opening[-1])) > threshold_m
     starts = np.flatnonzero(moving & ~np.concatenate([[False], moving[:-1]]))

@@ -31,6 +31,7 @@ def level_loss(
     loss = terms[f"{prefix}l1"]
     if output.boundary_logit is not None:
         boundary = F.binary_cross_entropy_with_logits(output.boundary_logit, batch[f"{prefix}boundary"])
+        # The boundary is only reported and shown: a tenth keeps it from steering the encoder.
         loss, terms[f"{prefix}boundary"] = loss + 0.1 * boundary, boundary
     if output.waypoint is not None:
         waypoint = F.l1_loss(output.waypoint, batch["waypoint"] / WAYPOINT_SCALE_M)

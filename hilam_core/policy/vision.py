@@ -74,6 +74,7 @@ class ConvStem(nn.Module):
 
 
 def _standardise(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """0..255 to about zero mean and unit variance, by numbers that bfloat16 holds exactly."""
     return pixels.to(dtype).sub_(127.5).div_(64.0)
 
 

@@ -315,6 +315,7 @@ def _make_optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torc
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
+    # 0.95: the second moment forgets within 20 steps, which runs of some thousand steps need.
     return torch.optim.AdamW(
         [g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.95), foreach=True
     )
