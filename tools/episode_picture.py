@@ -1,6 +1,6 @@
 """Draw a recorded lockstep episode as a strip: its actions are replayed and seen at a higher resolution.
 
-python tools/episode_picture.py runs/20260101-120000_task docs/images/episode.png
+python tools/episode_picture.py runs/20260101-120000_task --out docs/images/episode.png
 """
 
 import json
@@ -11,18 +11,18 @@ import cv2
 import numpy as np
 import tyro
 
-from hilam_sim import LiberoEnv
+from hilam_core.files import replacing
+from hilam_core.program import run_program
+from hilam_sim import LiberoEnv, SimError
 
 RENDER_PX, SHOWN_PX, INSET_PX = 768, 256, 88
 
 
 @dataclass
 class Config:
-    """Draw a recorded lockstep episode as a strip of pictures."""
-
     episode: tyro.conf.Positional[Path]
     """Folder with episode.json and episode_actions.npy."""
-    output: tyro.conf.Positional[Path]
+    out: Path
     """PNG file to write."""
     pictures: int = 5
     """Moments shown, evenly spread from the first step to the last."""
@@ -38,7 +38,7 @@ def replay(facts: dict, actions: np.ndarray, wanted: set[int]) -> dict[int, dict
         if step in wanted:
             seen[step] = observation
     if success != facts["success"]:
-        raise SystemExit(f"the replay's success is {success}, the episode's was {facts['success']}")
+        raise SimError(f"the replay's success is {success}, the episode's was {facts['success']}")
     return seen
 
 
@@ -59,9 +59,9 @@ def main(config: Config) -> None:
     moments = np.linspace(0, len(actions), config.pictures).round().astype(int)
     seen = replay(facts, actions, set(moments.tolist()))
     strip = [picture(seen[step], f"{step / facts['control_hz']:.1f} s") for step in moments.tolist()]
-    if not cv2.imwrite(str(config.output), cv2.cvtColor(np.hstack(strip), cv2.COLOR_RGB2BGR)):
-        raise SystemExit(f"cannot write {config.output}")
+    with replacing(config.out) as draft:
+        cv2.imwrite(str(draft), cv2.cvtColor(np.hstack(strip), cv2.COLOR_RGB2BGR))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    run_program(main, Config)

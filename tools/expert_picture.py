@@ -14,6 +14,7 @@ from hilam_core.files import replacing
 from hilam_core.program import run_program
 from hilam_sim import LiberoEnv, SimError
 from hilam_sim.recording import record_expert
+from hilam_sim.tasks import parse_task
 
 
 @dataclass
@@ -28,14 +29,14 @@ class Config:
     """Moments shown, evenly spread from the first step to the last."""
 
 
-def row(task: str, config: Config) -> np.ndarray:
+def row(text: str, config: Config) -> np.ndarray:
     """One expert's episode, uint8 RGB [H, W, 3]."""
-    suite, number = task.split(":")
-    env = LiberoEnv(suite, int(number), RENDER_PX, "builtin")
+    task = parse_task(text)
+    env = LiberoEnv(task.suite, task.index, RENDER_PX, "builtin")
     recording = record_expert(env, "stored", seed=config.init_state, init_state=config.init_state)
     env.close()
     if recording is None:
-        raise SimError(f"the expert did not succeed at {task}: try another --init-state")
+        raise SimError(f"the expert did not succeed at {text}: try another --init-state")
     moments = np.linspace(0, len(recording.actions) - 1, config.pictures).round().astype(int)
     return np.concatenate([picture(recording.observations[i], recording.phases[i]) for i in moments], axis=1)
 

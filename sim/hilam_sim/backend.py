@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hilam_core.errors import FileError
 from hilam_core.files import cache_folder, replacing
 from hilam_sim.errors import SimError
 
@@ -156,7 +157,11 @@ def _preload_robosuite_macros() -> None:
 
 
 def _import_libero() -> Any:
-    """Import `libero.libero` with a ready configuration file, so that it has nothing to ask."""
+    """Import `libero.libero` with a ready configuration file, so that it has nothing to ask.
+
+    Raises:
+        SimError: the cache folder cannot be written, and has no such file.
+    """
     folder = cache_folder("libero")
     root = libero_root()
     paths = {
@@ -169,8 +174,11 @@ def _import_libero() -> Any:
     text = "".join(f"{key}: {str(value)!r}\n" for key, value in paths.items())
     config = folder / "config.yaml"
     if not config.exists() or config.read_text() != text:
-        with replacing(config) as draft:
-            draft.write_text(text)
+        try:
+            with replacing(config) as draft:
+                draft.write_text(text)
+        except FileError as error:
+            raise SimError(f"{error}; set HILAM_CACHE to a folder that you can write") from None
     with _variable_set("LIBERO_CONFIG_PATH", str(folder)):
         return importlib.import_module("libero.libero")
 

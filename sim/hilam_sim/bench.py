@@ -28,7 +28,7 @@ from hilam_core.program import run_program
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs
 from hilam_sim.env import CAMERAS, IDLE_ACTION, SETTLE_STEPS, LiberoEnv
-from hilam_sim.tasks import get_task, initial_states
+from hilam_sim.tasks import get_task, initial_states, parse_task
 from hilam_sim.workers import WorkerPool
 
 TARGETS = {"cameras, built-in": 4.0, "cameras, official": 1.5, "no cameras": 2.5}
@@ -59,16 +59,12 @@ def _check_config(config: Config) -> None:
     for name in ("rounds", "steps"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{name} must be at least 1, not {getattr(config, name)}")
-    for task in config.tasks:
-        _parse(task)
+    if not config.tasks:
+        raise ConfigError("no --tasks: give some as suite:number")
+    for text in config.tasks:
+        parse_task(text)
     if config.out is not None:
         writable_folder(config.out.parent)
-
-
-def _parse(task: str) -> tuple[str, int]:
-    """Suite and index of a task written as suite:number."""
-    suite, _, number = task.partition(":")
-    return suite, get_task(suite, int(number) if number.isdigit() else number).index
 
 
 def _action(step: int) -> np.ndarray:
@@ -234,20 +230,22 @@ def main(config: Config) -> None:
     ]
     short = []
     print("\n".join(lines), flush=True)
-    for task in config.tasks:
-        for contest, makers in contests(*_parse(task)).items():
+    for text in config.tasks:
+        task = parse_task(text)
+        for contest, makers in contests(task.suite, task.index).items():
             times = race(makers, config.rounds, config.steps, core)
             stock = next(iter(times.values()))
             for place, (name, t) in enumerate(times.items()):
                 factor = stock.cpu_ms / t.cpu_ms
                 cells = (f"{t.cpu_ms:.2f}", f"{t.wall_ms:.2f}", f"{factor:.2f}", f"{t.reset_ms:.0f}")
-                lines.append(_row(task, contest, name, *cells, f"{t.memory_mb:.0f}"))
+                lines.append(_row(text, contest, name, *cells, f"{t.memory_mb:.0f}"))
                 print(lines[-1], flush=True)
                 if place == 1 and factor < TARGETS[contest]:
-                    short.append(f"{task}, {contest}: {factor:.2f} times stock, not {TARGETS[contest]}")
+                    short.append(f"{text}, {contest}: {factor:.2f} times stock, not {TARGETS[contest]}")
     lines += ["", _row("workers", "steps a second, two cameras"), _row("---:", "---:")]
+    first = parse_task(config.tasks[0])
     for workers in config.workers or range(1, len(allowed) + 1):
-        rate = throughput(*_parse(config.tasks[0]), workers, 10 * config.steps)
+        rate = throughput(first.suite, first.index, workers, 10 * config.steps)
         lines.append(_row(str(workers), f"{rate:.0f}"))
     print("\n".join(lines[-2 - len(config.workers or allowed) :]))
     if config.out is not None:

@@ -92,6 +92,12 @@ def get_task(suite: str, task: int | str) -> Task:
     raise SimError(f"unknown task {task!r} in {suite}: choose 0 to {len(tasks) - 1} or a name: {choices}")
 
 
+def parse_task(text: str) -> Task:
+    """A task written as suite:number or suite:name. Raises SimError as `get_task` does."""
+    suite, _, task = text.partition(":")
+    return get_task(suite, task)
+
+
 def _checked(task: Task) -> Task:
     """The task, if its problem file is whole: LIBERO's parser does not say which file is not."""
     try:

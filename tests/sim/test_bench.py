@@ -19,6 +19,7 @@ def bench(*arguments, env=CLEAN):
     [
         (("--rounds", "0"), "rounds must be at least 1, not 0"),
         (("--tasks", "libero_object:99"), "99"),
+        (("--tasks",), "no --tasks"),
         (("--core", "9999"), "core 9999 is not one of those allowed"),
     ],
 )
