@@ -14,8 +14,9 @@ import numpy as np
 
 from hilam_sim.env import LiberoEnv
 from hilam_sim.errors import SimError
-from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
+from hilam_sim.experts.arm import CLOSE, OPEN, Arm
 from hilam_sim.experts.moves import PHASES, Move, Step, go_to, idle
+from hilam_sim.experts.pose import Pose, turned
 from hilam_sim.experts.recipes import RECIPES, in_order
 
 __all__ = ["PHASES", "RECIPES", "Expert", "make_expert"]

@@ -9,10 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from hilam_sim.env import LiberoEnv
 from hilam_sim.experts.planning import ELBOW, STRETCHED_RAD, Scratch
-from hilam_sim.experts.pose import Pose, turned
+from hilam_sim.experts.pose import Pose
 from hilam_sim.geometry import object_points
-
-__all__ = ["CLOSE", "OPEN", "Arm", "Pose", "Style", "turned"]
 
 OPEN, CLOSE = -1.0, 1.0
 RELEASE_OFFSET_M = 0.012  # at most: an object on another counts within 30 mm of its middle

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 import mujoco
 import numpy as np
 
-from hilam_sim.experts.arm import CLOSE, Arm, Pose, turned
+from hilam_sim.experts.arm import CLOSE, Arm
 from hilam_sim.experts.grasping import feasible, grasps, pick
 from hilam_sim.experts.moves import Move, MoveWithOutcome, go_to, leave, release, settle, travel
 from hilam_sim.experts.parts import Part
+from hilam_sim.experts.pose import Pose, turned
 
 _REACH_IN_TILTS_RAD = (1.0, 0.8)  # nearly level: the microwave is 14 cm high inside
 _REACH_DOWN_TILTS_RAD = (0.0, 0.3, 0.6)  # leaning where an open drawer above is in the way of the hand

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hilam_sim.experts.arm import OPEN, Arm, Pose, turned
+from hilam_sim.experts.arm import OPEN, Arm
 from hilam_sim.experts.moves import MoveWithOutcome, close_hand, descend, go_to, idle, travel
 from hilam_sim.experts.placing import Goal, effort, in_hand, plan_place
+from hilam_sim.experts.pose import Pose, turned
 from hilam_sim.geometry import filled_points, narrow_direction
 
 _YAW_STEP_RAD = np.pi / 12  # from the object's narrowest direction on, in which boxes are met square

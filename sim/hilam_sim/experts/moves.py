@@ -12,7 +12,8 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose
+from hilam_sim.experts.arm import CLOSE, OPEN, Arm
+from hilam_sim.experts.pose import Pose
 
 PHASES = (
     "reach",

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hilam_sim.experts.arm import CLOSE, OPEN, Arm, Pose, turned
+from hilam_sim.experts.arm import CLOSE, OPEN, Arm
 from hilam_sim.experts.moves import Move, close_hand, descend, go_to, hold, leave, release
 from hilam_sim.experts.parts import Part
+from hilam_sim.experts.pose import Pose, turned
 
 # From straight down. Pulling, the palm must stay before the front while the fingertips are behind the handle;
 # pushing, an upright hand would meet the handles above. A door has nothing above it: nearly upright.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hilam_sim.experts.arm import RELEASE_OFFSET_M, Arm, Pose, turned
+from hilam_sim.experts.arm import RELEASE_OFFSET_M, Arm
 from hilam_sim.experts.moves import Move, go_to, release, travel
+from hilam_sim.experts.pose import Pose, turned
 from hilam_sim.geometry import narrow_direction, object_points
 
 # Heights above the resting pose at which the hand may let go, lowest first; the last is a basket's depth.

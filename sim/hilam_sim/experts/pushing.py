@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hilam_sim.experts.arm import CLOSE, Arm, Pose, turned
+from hilam_sim.experts.arm import CLOSE, Arm
 from hilam_sim.experts.moves import Move, go_to, travel
 from hilam_sim.experts.placing import Goal
+from hilam_sim.experts.pose import Pose, turned
 
 _FLAT_M, _WIDE_M = 0.03, 0.08  # lower and wider than this there is no good grasp: the hand opens by 79 mm
 _INSIDE = 0.2  # of the width, from the middle: where the fingers go. At the rim they would slip over it

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hilam_sim.experts.arm import Arm, Pose
+from hilam_sim.experts.arm import Arm
 from hilam_sim.experts.containers import put_in_drawer, put_through_door
 from hilam_sim.experts.grasping import choose_grasp, pick
 from hilam_sim.experts.moves import Move, settle
 from hilam_sim.experts.operating import open_door, open_drawer, push_closed, turn_knob, unwind
 from hilam_sim.experts.parts import Part
 from hilam_sim.experts.placing import Goal, in_hand, place, plan_place, put_back
+from hilam_sim.experts.pose import Pose
 from hilam_sim.experts.pushing import is_flat, push
 
 # More attempts at what is carried, as each takes another grasp; a moving part is met the same way again. More
