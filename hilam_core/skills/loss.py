@@ -22,8 +22,8 @@ class LossConfig:
     rec: float = 1.0
     """lambda_rec, of the decoded future frame."""
     ratio: float = 0.1
-    """lambda_ratio, of the target chunk lengths. H-Net uses 0.03 beside its cross-entropy; beside the l1 here,
-    which ends near 0.1, this holds the lengths near their targets."""
+    """lambda_ratio, of the target chunk lengths. H-Net uses 0.03 beside its cross-entropy; the l1 here
+    ends near 0.1, and this holds the lengths near their targets."""
     rec_frames: int = 32
     """Frames decoded for L_rec in each batch; 0 leaves L_rec out."""
     motion_gain: float = 20.0
