@@ -55,6 +55,7 @@ def sourced(prefix: Path) -> dict[str, str]:
     return {name: every[name] for name in names}
 
 
+@pytest.mark.slow
 def test_setup_builds_on_the_sourced_ros_2_and_back(first, prefix, tmp_path):
     checkout = first.copy(tmp_path / "hilam")
     checkout.setup()

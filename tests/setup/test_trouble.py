@@ -30,6 +30,7 @@ def kill_setup_when(checkout, happened) -> None:
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_package_half_installed_by_a_killed_pip_is_mended(first, tmp_path):
     checkout = first.copy(tmp_path / "killed")
     checkout.setup()
@@ -49,12 +50,14 @@ def test_a_package_half_installed_by_a_killed_pip_is_mended(first, tmp_path):
     assert checkout.setup() == ""
 
 
+@pytest.mark.slow
 def test_an_environment_killed_while_it_was_made_is_made_anew(bare):
     kill_setup_when(bare, (bare.folder / ".venv" / "bin" / "python").exists)
     assert "(the one here is not whole)" in bare.setup()
     assert bare.setup() == ""
 
 
+@pytest.mark.slow
 def test_a_broken_pip_and_a_python_that_is_gone_are_noticed(first, tmp_path):
     checkout = first.copy(tmp_path / "broken")
     checkout.setup()
