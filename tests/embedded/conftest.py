@@ -6,7 +6,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from sourcing import UNDERLAY, own_domain, sourced
+from domains import own_domain
+from sourcing import UNDERLAY, sourced
 
 
 def pytest_collection_modifyitems(config, items):

@@ -128,7 +128,7 @@ def serve(kind, name, **fields):
     return call(kind, f"/robot/server/{name}", kind.Request(**fields))
 results = serve(SetParameters, "set_parameters", parameters=[bad, new, good]).results
 say([r.successful for r in results], "DOUBLE" in results[0].reason)
-say(serve(GetParameters, "get_parameters", names=["gain", "no"]).values[0].double_value)
+say(serve(GetParameters, "get_parameters", names=["gain"]).values[0].double_value)
 say(serve(DescribeParameters, "describe_parameters", names=["gain"]).descriptors[0].type)
 say(node.create_client(Trigger, "/nobody").wait_for_service(0.2))
 """)
@@ -373,8 +373,8 @@ say(events[-3:])
         "activate True active",
         "['on']",
         "['deactivate', 'shutdown']",
-        "deactivate False finalized",
-        "['deactivating', 'errorprocessing', 'finalized']",
+        "deactivate False unconfigured",
+        "['deactivating', 'errorprocessing', 'unconfigured']",
     ]
     assert node.line() == "configure from unconfigured"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sourcing import own_domain
+from domains import own_domain
 
 NODE = """
 import rclpy

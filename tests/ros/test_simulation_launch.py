@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import yaml
+from domains import next_domain
 from ros_workspace import CTRL_C_LIMIT_S, TASK
 
 STEPS = 25
@@ -60,7 +61,7 @@ def test_lockstep_gives_the_actions_of_the_plain_loop(workspace, random_checkpoi
 
 
 def test_realtime_keeps_the_control_rate_and_ends_with_zero_motion(workspace, random_checkpoint, tmp_path):
-    domain = 112
+    domain = next_domain()
     commands = workspace.start("ros2 topic echo /delta_twist_cmds geometry_msgs/msg/TwistStamped", domain)
     launch = workspace.simulate(
         domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=60
@@ -216,7 +217,7 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
         "output": tmp_path,
     }
     arguments = " ".join(f"-p {name}:={value}" for name, value in parameters.items())
-    domain = 110
+    domain = next_domain()
     twist = "{twist: {linear: {x: .nan, y: 1.0}}}"
     publish = [
         workspace.start(f"ros2 topic pub -r 20 /{topic} {kind} '{value}'", domain)
@@ -238,7 +239,7 @@ def test_arm_launch_sends_goal_poses_once_it_has_a_task(workspace, random_checkp
     profile = tmp_path / "goals.yaml"
     profile.write_text("/**:\n  ros__parameters:\n    command_mode: pose\n    base_frame: fr3_link0\n")
     profile.write_text(profile.read_text() + "    cameras: [agentview, eye_in_hand]\n    image_size: 128\n")
-    domain = 111
+    domain = next_domain()
     arm = workspace.start(
         f"ros2 launch hilam_ros arm.launch.py profile:={profile} policy:={random_checkpoint}", domain
     )

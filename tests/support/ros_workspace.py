@@ -12,6 +12,8 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from domains import next_domain
+
 REPO = Path(__file__).parents[2]
 PACKAGES = REPO / "ros2_ws" / "src"
 CTRL_C_LIMIT_S = 5.0
@@ -95,7 +97,7 @@ class Workspace:
     def start(self, command: str, domain: int | None = None) -> Launch:
         mark = uuid.uuid4().hex
         log = self.folder / f"{mark}.log"
-        domain = domain if domain is not None else int(mark[:4], 16) % 100 + 1
+        domain = domain if domain is not None else next_domain()
         variables = {"HILAM_TEST_MARK": mark, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
         with log.open("wb") as out:
             process = subprocess.Popen(

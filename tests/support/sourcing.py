@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 from pathlib import Path
 
 UNDERLAY = Path(__file__).resolve().parents[2] / "ros2_embedded"
-_domains = itertools.count(os.getpid())
 
 
 def sourced(*scripts: Path, environment: dict[str, str] | None = None) -> dict[str, str]:
@@ -17,11 +15,3 @@ def sourced(*scripts: Path, environment: dict[str, str] | None = None) -> dict[s
     base = dict(os.environ) if environment is None else environment
     result = subprocess.run(["bash", "-c", command], env=base, capture_output=True, text=True, check=True)
     return dict(line.split("=", 1) for line in result.stdout.split("\0") if "=" in line)
-
-
-def own_domain(environment: dict[str, str]) -> dict[str, str]:
-    """The environment with a ROS domain of its own: tests that run at the same time do not hear each other.
-
-    Domains up to 100 keep DDS ports below the kernel's ephemeral ones.
-    """
-    return {**environment, "ROS_DOMAIN_ID": str(1 + next(_domains) * 7 % 100)}

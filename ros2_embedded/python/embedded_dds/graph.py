@@ -33,12 +33,18 @@ class Graph:
     def __init__(self, participant: Participant) -> None:
         self._participant = participant
         self._lock = threading.Lock()
+        self._closed = False
         self._own: list[tuple[NodeKey, NodeEnds]] = []
         self._others: dict[bytes, list[tuple[NodeKey, NodeEnds]]] = {}
         data = f"typehash={type_hash(_INFO)};".encode()
         name = _TOPIC, dds_type_name(_INFO)
         self._writer = participant.writer(*name, Qos(depth=1, transient_local=True, user_data=data))
         self._reader = participant.reader(*name, Qos(depth=0, transient_local=True, user_data=data))
+
+    def close(self) -> None:
+        """Announces nothing more; to be called before the participant is closed, by whichever thread."""
+        with self._lock:
+            self._closed = True
 
     def add_node(self, key: NodeKey) -> NodeEnds:
         ends = NodeEnds(set(), set())
@@ -59,7 +65,7 @@ class Graph:
             self._announce()
 
     def _announce(self) -> None:
-        if not self._participant.entity:
+        if self._closed:
             return
         gid_class = message_class("rmw_dds_common/msg/Gid")
         node_class = message_class("rmw_dds_common/msg/NodeEntitiesInfo")

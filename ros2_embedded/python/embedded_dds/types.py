@@ -65,10 +65,51 @@ def _scalar_setter(slot: str, item: Field) -> Callable[[Any, Any], None]:
     return assign
 
 
+def _array(code: str, value: Any) -> array:
+    """An array.array of a sequence of numbers; TypeError and OverflowError as of array.array."""
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == np.dtype(code):
+        return array(code, value.tobytes())
+    if code == "B" and isinstance(value, memoryview) and value.format == "B":
+        return array(code, bytes(value))
+    if isinstance(value, bytes | bytearray | memoryview) and code != "B":
+        raise TypeError("bytes are numbers for uint8 only")
+    return array(code, value)
+
+
+def _numbers_setter(slot: str, item: Field) -> Callable[[Any, Any], None]:
+    """Sequences of numbers take whatever array.array does (numpy arrays, integers for floats), fixed arrays
+    whatever numpy does, as in ROS 2 from Jazzy on; the values are copied."""
+    words, _ = _check(item.base, item.bound)
+    code = cdr.FORMATS[item.base]
+
+    def refuse(value: Any, error: Exception) -> Exception:
+        return type(error)(f"The '{item.name}' field takes numbers, each {words}, not {value!r:.80}: {error}")
+
+    def assign_sequence(self: Any, value: Any) -> None:
+        try:
+            made = _array(code, value)
+        except (TypeError, OverflowError, ValueError) as error:
+            raise refuse(value, error) from None
+        limit = f"The '{item.name}' field must be a sequence of at most {item.size}, not of {len(made)}"
+        assert not item.size or len(made) <= item.size, limit
+        setattr(self, slot, made)
+
+    def assign_array(self: Any, value: Any) -> None:
+        try:
+            made = np.array(value if isinstance(value, np.ndarray) else list(value), code)
+        except (TypeError, OverflowError, ValueError) as error:
+            raise refuse(value, error) from None
+        assert made.shape == (item.size,), (
+            f"The '{item.name}' field must be a sequence of length {item.size}, not of shape {made.shape}"
+        )
+        setattr(self, slot, made)
+
+    return assign_array if item.kind == "array" else assign_sequence
+
+
 def _many_setter(slot: str, item: Field) -> Callable[[Any, Any], None]:
+    """Lists of bools, bytes, strings and messages; every element is checked."""
     words, good = _check(item.base, item.bound)
-    number = item.base in _NUMBERS
-    code = cdr.FORMATS.get(item.base, "")
     size_words = {
         "array": f" of length {item.size}",
         "sequence": f" of at most {item.size}" if item.size else "",
@@ -81,23 +122,9 @@ def _many_setter(slot: str, item: Field) -> Callable[[Any, Any], None]:
             size == item.size if item.kind == "array" else size >= 0 and (not item.size or size <= item.size)
         )
         assert fits, problem + f"{value!r:.80} ({size} elements)"
-        if number and item.kind == "array":
-            ready = isinstance(value, np.ndarray) and value.dtype == np.dtype(code)
-        else:
-            ready = isinstance(value, array) and value.typecode == code
-        if not ready and not (code == "B" and isinstance(value, bytes | bytearray | memoryview)):
-            listlike = isinstance(value, Sequence | AbstractSet | UserList) and not isinstance(value, str)
-            if isinstance(value, np.ndarray):
-                hint = "; convert it: array.array(code, a.tobytes()), for uint8[] a.tobytes(), or a.tolist()"
-                raise AssertionError(problem + f"a numpy array of {value.dtype}{hint}")
-            assert listlike and all(map(good, value)), problem + f"{value!r:.80}"
-        if number and not ready:
-            value = (
-                np.array(list(value), code)
-                if item.kind == "array"
-                else array(code, bytes(value) if code == "B" else value)
-            )
-        setattr(self, slot, value if number else list(value))
+        listlike = isinstance(value, Sequence | AbstractSet | UserList) and not isinstance(value, str)
+        assert listlike and all(map(good, value)), problem + f"{value!r:.80}"
+        setattr(self, slot, list(value))
 
     return assign
 
@@ -153,7 +180,7 @@ class MessageBase:
 
     def __repr__(self) -> str:
         values = ", ".join(
-            f"{name}={getattr(self, name)!r}"
+            f"{name}={_text(getattr(self, name))}"
             for name in self._fields_and_field_types
             if name != "structure_needs_at_least_one_member"
         )
@@ -170,6 +197,10 @@ class MessageBase:
     __hash__ = None  # type: ignore[assignment]
 
 
+def _text(value: Any) -> str:
+    return repr(value.tolist()) if isinstance(value, array) else repr(value)
+
+
 def _values(message: MessageBase) -> list[Any]:
     return [getattr(message, slot) for slot in message.__slots__]
 
@@ -182,7 +213,8 @@ def message_class(name: str) -> type[MessageBase]:
     body: dict[str, Any] = {constant: value for constant, _, value in message.constants}
     for item in message.fields:
         slot = f"_{item.name}"
-        setter = _scalar_setter if item.kind == "scalar" else _many_setter
+        many = _numbers_setter if item.base in _NUMBERS else _many_setter
+        setter = _scalar_setter if item.kind == "scalar" else many
         body[item.name] = property(operator.attrgetter(slot), setter(slot, item))
     body |= {
         "__slots__": tuple(f"_{item.name}" for item in message.fields),

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy.context import Context
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers, uninstall_signal_handlers
+from rclpy.task import Future
 from rclpy.utilities import (
     close_all,
     get_default_context,
@@ -20,30 +22,15 @@ from rclpy.utilities import shutdown as _shutdown
 if TYPE_CHECKING:
     from rclpy.executors import Executor
     from rclpy.node import Node
-    from rclpy.task import Future
 
 __all__ = [
-    "Context", "create_node", "get_default_context", "get_global_executor",
-    "get_rmw_implementation_identifier",
-    "init", "ok", "shutdown", "spin", "spin_once", "spin_until_future_complete", "try_shutdown",
+    "Context", "Future", "Parameter", "SignalHandlerOptions", "create_node", "get_default_context",
+    "get_global_executor", "get_rmw_implementation_identifier", "init", "ok", "shutdown", "spin", "spin_once",
+    "spin_until_future_complete", "try_shutdown",
 ]  # fmt: skip
 
 _executor: Executor | None = None
 atexit.register(close_all)
-
-
-class InitContextManager:
-    """What `init` returns: shuts down at the end of a `with` block."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-
-    def __enter__(self) -> InitContextManager:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.context.ok():
-            shutdown(context=self.context)
 
 
 def init(
@@ -52,14 +39,13 @@ def init(
     context: Context | None = None,
     domain_id: int | None = None,
     signal_handler_options: SignalHandlerOptions | None = None,
-) -> InitContextManager:
+) -> None:
     """Starts ROS in this process; `args` None means sys.argv."""
     target = get_default_context() if context is None else context
     if signal_handler_options is None:
         signal_handler_options = SignalHandlerOptions.ALL if context is None else SignalHandlerOptions.NO
     target.init(args, domain_id=domain_id)
     install_signal_handlers(signal_handler_options)
-    return InitContextManager(target)
 
 
 def get_global_executor() -> Executor:

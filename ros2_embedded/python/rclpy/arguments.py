@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rclpy.names import Remap
+from rclpy.parameter_yaml import load_parameter_file, parse_value
 
 _SEVERITIES = ("debug", "info", "warn", "error", "fatal")
 
@@ -69,9 +69,11 @@ def _ros_argument(item: str, items: Any, found: Arguments, single: list[tuple[st
             raise UnknownROSArgsError(f"{item} needs a value") from None
 
     if item in ("-r", "--remap"):
-        found.remaps.append(Remap.parse(value()))
+        found.remaps.append(_remap(value()))
     elif item in ("-p", "--param"):
-        single.append(_parameter(value()))
+        parameter = _parameter(value())
+        if parameter[2] != []:  # an empty list has no type
+            single.append(parameter)
     elif item == "--params-file":
         found.parameters += load_parameter_file(value())
     elif item == "--log-level":
@@ -85,77 +87,24 @@ def _ros_argument(item: str, items: Any, found: Arguments, single: list[tuple[st
         if match[2] != "external-lib-logs":
             setattr(found, match[2].removesuffix("-logs"), match[1] == "enable")
     elif ":=" in item:
-        found.remaps.append(Remap.parse(item))
+        found.remaps.append(_remap(item))
     else:
         raise UnknownROSArgsError(f"unknown ROS argument {item!r}")
 
 
-def _yaml(text: str) -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """YAML 1.1 as ROS reads it: 1e-3 is a number."""
-
-    pattern = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", pattern, list("-+.0123456789"))
-    Loader.yaml_implicit_resolvers = {  # dates are strings, as in ROS
-        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
-        for first, rules in Loader.yaml_implicit_resolvers.items()
-    }
-    return yaml.load(text, Loader)
-
-
-def parse_value(text: str) -> Any:
-    """A parameter's value as typed on a command line; what is no YAML is a string."""
-    import yaml
-
+def _remap(text: str) -> Remap:
     try:
-        value = _yaml(text)
-    except yaml.YAMLError:
-        return text
-    return "" if value is None else value
+        return Remap.parse(text)
+    except ValueError as error:
+        raise UnknownROSArgsError(str(error)) from None
 
 
 def _parameter(text: str) -> tuple[str, str, Any]:
-    name, found, value = text.partition(":=")
-    if not found or not name:
+    left, found, value = text.partition(":=")
+    node, colon, name = left.rpartition(":")
+    if not found or not name or (colon and not node):
         raise UnknownROSArgsError(f"parameter {text!r} is not of the form [node:]name:=value")
-    node, _, name = name.rpartition(":")
-    return node or "/**", name, parse_value(value)
-
-
-def load_parameter_file(path: str | Path) -> list[tuple[str, str, Any]]:
-    """(node pattern, parameter name, value) of a YAML file with `ros__parameters` sections."""
-    import yaml
-
     try:
-        data = _yaml(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RuntimeError(f"parameter file {path}: {error}") from None
-    found: list[tuple[str, str, Any]] = []
-    if data is not None and not isinstance(data, dict):
-        raise RuntimeError(f"parameter file {path}: no mapping of node names at the top")
-    for key, section in (data or {}).items():
-        _walk(str(key), section, str(path), found)
-    return found
-
-
-def _walk(pattern: str, section: Any, path: str, found: list[tuple[str, str, Any]]) -> None:
-    if not isinstance(section, dict):
-        raise RuntimeError(f"parameter file {path}: {pattern!r} has no 'ros__parameters'")
-    for key, value in section.items():
-        if key == "ros__parameters":
-            found += [(pattern, name, item) for name, item in flatten(value or {}).items()]
-        else:
-            _walk(f"{pattern}/{key}", value, path, found)
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, names joined with dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+        return node or "/**", name, parse_value(value)
+    except ValueError as error:
+        raise UnknownROSArgsError(f"parameter {text!r}: {error}") from None

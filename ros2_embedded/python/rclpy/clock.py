@@ -34,8 +34,8 @@ class JumpThreshold:
     def __init__(
         self,
         *,
-        min_forward: Duration | None = None,
-        min_backward: Duration | None = None,
+        min_forward: Duration | None,
+        min_backward: Duration | None,
         on_clock_change: bool = True,
     ) -> None:
         if min_forward is not None and min_forward.nanoseconds <= 0:
@@ -152,6 +152,7 @@ class ROSClock(Clock):
 
     def __init__(self, **_: Any) -> None:
         super().__init__(clock_type=ClockType.ROS_TIME)
+        self._override_ns = 0  # what the clock shows once simulated time is active
 
     @property
     def ros_time_is_active(self) -> bool:
@@ -160,11 +161,15 @@ class ROSClock(Clock):
     def _set_ros_time_is_active(self, enabled: bool) -> None:
         if enabled != self.ros_time_is_active:
             change = ClockChange.ROS_TIME_ACTIVATED if enabled else ClockChange.ROS_TIME_DEACTIVATED
-            self._move(0 if enabled else None, change)
+            self._move(self._override_ns if enabled else None, change)
 
-    def set_ros_time_override(self, moment: Time) -> None:
+    def set_ros_time_override(self, time: Time) -> None:
+        """Moves simulated time; seen while it is active."""
+        if not isinstance(time, Time):
+            raise TypeError(f"Time must be specified as rclpy.time.Time, not {time!r}")
+        self._override_ns = time.nanoseconds
         if self.ros_time_is_active:
-            self._move(moment.nanoseconds, ClockChange.ROS_TIME_NO_CHANGE)
+            self._move(time.nanoseconds, ClockChange.ROS_TIME_NO_CHANGE)
 
     def _move(self, sim_ns: int | None, change: ClockChange) -> None:
         before = self.now_ns()

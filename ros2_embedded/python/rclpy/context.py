@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import weakref
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy import arguments
-from rclpy.exceptions import NotInitializedException
+from rclpy.exceptions import NotInitializedException, RCLError
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Participant
@@ -27,17 +28,17 @@ def environment_domain_id() -> int:
 
 
 class Context:
-    """What `rclpy.init` initialises. One DDS participant per context, made with the first node."""
+    """What `rclpy.init` initialises, once; as a context manager it initialises itself. One DDS participant
+    per context, made with the first node."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._running = False
-        self._callbacks: list[Any] = []
+        self._started = self._running = False
+        self._callbacks: list[Callable[[], Callable[[], None] | None]] = []
         self._wakers: weakref.WeakSet[Any] = weakref.WeakSet()  # executors: things with a `wake` method
         self._participant: Participant | None = None
         self._graph: Graph | None = None
         self._domain_id = 0
-        self.started = False  # whether `init` was ever called
         self.arguments = arguments.Arguments()
 
     def init(
@@ -47,15 +48,14 @@ class Context:
         initialize_logging: bool = True,
         domain_id: int | None = None,
     ) -> None:
-        """Starts the context; `args` None means sys.argv. RuntimeError if it runs already."""
+        """Starts the context; `args` None means sys.argv. RuntimeError if it was started before."""
         import sys
 
         from rclpy import logging
 
         with self._lock:
-            if self._running:
+            if self._started:
                 raise RuntimeError("Context.init() must only be called once")
-            self.try_shutdown()  # leaves the domain if a signal stopped this context
             if domain_id is None:
                 domain_id = environment_domain_id()
             if not 0 <= domain_id <= _LAST_DOMAIN:
@@ -63,16 +63,21 @@ class Context:
             self._domain_id = domain_id
             self.arguments = arguments.parse(sys.argv if args is None else args)
             if initialize_logging:
-                logging.initialize(self.arguments.log_levels, self.arguments.stdout)
-            self._running = self.started = True
+                logging.configure(self.arguments.log_levels, self.arguments.stdout)
+            self._started = self._running = True
             _contexts.add(self)
 
     def ok(self) -> bool:
         return self._running
 
+    @property
+    def started(self) -> bool:
+        """Whether `init` was ever called."""
+        return self._started
+
     def get_domain_id(self) -> int:
-        if not self._running:
-            raise NotInitializedException()
+        if not self._started:
+            raise RuntimeError("Context must be initialized before it can have a domain id")
         return self._domain_id
 
     @property
@@ -96,8 +101,13 @@ class Context:
             return self._participant, self._graph
 
     def on_shutdown(self, callback: Callable[[], None]) -> None:
-        """Calls `callback` at shutdown, once."""
-        weak = weakref.WeakMethod(callback) if hasattr(callback, "__self__") else lambda: callback
+        """Calls `callback` at shutdown, once; at once if that has happened already."""
+        if not callable(callback):
+            raise TypeError(f"callback should be a callable, got {callback!r}")
+        if self._started and not self._running:
+            callback()
+            return
+        weak = weakref.WeakMethod(callback) if inspect.ismethod(callback) else lambda: callback
         with self._lock:
             self._callbacks.append(weak)
 
@@ -112,8 +122,10 @@ class Context:
 
     def shutdown(self) -> None:
         """Ends spinning and leaves the domain; RuntimeError if the context does not run."""
-        if not self._running:
+        if not self._started:
             raise RuntimeError("Context must be initialized before it can be shutdown")
+        if not self._running:
+            raise RCLError("the context was shut down already")
         self.try_shutdown()
 
     def try_shutdown(self) -> None:
@@ -121,16 +133,20 @@ class Context:
         self.stop()
         with self._lock:
             callbacks, self._callbacks = self._callbacks, []
-            participant, self._participant, self._graph = self._participant, None, None
+            participant, self._participant = self._participant, None
+            graph, self._graph = self._graph, None
         for weak in callbacks:
             callback = weak()
             if callback is not None:
                 callback()
+        if graph is not None:
+            graph.close()
         if participant is not None:
             participant.close()
         _contexts.discard(self)
 
     def __enter__(self) -> Context:
+        self.init()
         return self
 
     def __exit__(self, *_: object) -> None:

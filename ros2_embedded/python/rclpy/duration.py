@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Duration as DurationMsg
 
-S_TO_NS = 1_000_000_000
+from rclpy.constants import S_TO_NS
 
 
 class Duration:
@@ -24,6 +24,8 @@ class Duration:
 
     @classmethod
     def from_msg(cls, msg: DurationMsg) -> Duration:
+        if not isinstance(msg, DurationMsg):
+            raise TypeError(f"{msg!r} is no builtin_interfaces.msg.Duration")
         return cls(seconds=msg.sec, nanoseconds=msg.nanosec)
 
     def __eq__(self, other: object) -> bool:
@@ -41,14 +43,13 @@ class Duration:
     def __ge__(self, other: Duration) -> bool:
         return self._ns >= other._ns if isinstance(other, Duration) else NotImplemented
 
-    def __hash__(self) -> int:
-        return hash(self._ns)
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Duration(nanoseconds={self._ns})"
 
     def __str__(self) -> str:
-        return f"{self._ns} nanoseconds"
+        return "Infinite" if self == Infinite else f"{self._ns} nanoseconds"
 
 
 Infinite = Duration(nanoseconds=2**63 - 1)

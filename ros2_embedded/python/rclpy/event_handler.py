@@ -8,27 +8,43 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds import dds
 
-from rclpy.exceptions import UnsupportedEventTypeException
+from rclpy.destroyable import Destroyable
+from rclpy.exceptions import UnsupportedEventTypeError
 from rclpy.qos import _DDS_POLICIES, QoSPolicyKind, qos_policy_name_from_kind
 
 if TYPE_CHECKING:
     from rclpy.callback_groups import CallbackGroup
     from rclpy.logging import RcutilsLogger
 
-__all__ = ["PublisherEventCallbacks", "SubscriptionEventCallbacks", "UnsupportedEventTypeException"]
-
 
 @dataclass(frozen=True)
-class QoSDeadlineMissedInfo:
+class _Counted:
     total_count: int
     total_count_change: int
 
 
+class QoSRequestedDeadlineMissedInfo(_Counted):
+    """A subscription's deadline passed without a message."""
+
+
+class QoSOfferedDeadlineMissedInfo(_Counted):
+    """A publisher's deadline passed without a message."""
+
+
+class QoSMessageLostInfo(_Counted):
+    """A message did not reach a subscription."""
+
+
+class QoSLivelinessLostInfo(_Counted):
+    """A publisher did not say in time that it is alive."""
+
+
 @dataclass(frozen=True)
-class QoSIncompatibleInfo:
-    total_count: int
-    total_count_change: int
+class QoSRequestedIncompatibleQoSInfo(_Counted):
     last_policy_kind: QoSPolicyKind
+
+
+QoSOfferedIncompatibleQoSInfo = QoSRequestedIncompatibleQoSInfo
 
 
 @dataclass(frozen=True)
@@ -40,22 +56,17 @@ class QoSLivelinessChangedInfo:
 
 
 @dataclass(frozen=True)
-class QoSCountInfo:
-    total_count: int
-    total_count_change: int
-
-
-@dataclass(frozen=True)
-class MatchedInfo:
-    total_count: int
-    total_count_change: int
+class QoSSubscriptionMatchedInfo(_Counted):
     current_count: int
     current_count_change: int
 
 
-def _incompatible(status: Any) -> QoSIncompatibleInfo:
+QoSPublisherMatchedInfo = QoSSubscriptionMatchedInfo
+
+
+def _incompatible(status: Any) -> QoSRequestedIncompatibleQoSInfo:
     kind = _DDS_POLICIES.get(status.last_policy_id, QoSPolicyKind.INVALID)
-    return QoSIncompatibleInfo(status.total_count, status.total_count_change, kind)
+    return QoSRequestedIncompatibleQoSInfo(status.total_count, status.total_count_change, kind)
 
 
 def _counts(cls: type) -> Callable[[Any], Any]:
@@ -63,19 +74,19 @@ def _counts(cls: type) -> Callable[[Any], Any]:
 
 
 _INFOS: dict[int, Callable[[Any], Any]] = {
-    dds.OFFERED_DEADLINE: _counts(QoSDeadlineMissedInfo),
-    dds.REQUESTED_DEADLINE: _counts(QoSDeadlineMissedInfo),
+    dds.OFFERED_DEADLINE: _counts(QoSOfferedDeadlineMissedInfo),
+    dds.REQUESTED_DEADLINE: _counts(QoSRequestedDeadlineMissedInfo),
     dds.OFFERED_INCOMPATIBLE: _incompatible,
     dds.REQUESTED_INCOMPATIBLE: _incompatible,
-    dds.SAMPLE_LOST: _counts(QoSCountInfo),
-    dds.LIVELINESS_LOST: _counts(QoSCountInfo),
+    dds.SAMPLE_LOST: _counts(QoSMessageLostInfo),
+    dds.LIVELINESS_LOST: _counts(QoSLivelinessLostInfo),
     dds.LIVELINESS_CHANGED: _counts(QoSLivelinessChangedInfo),
-    dds.PUBLICATION_MATCHED: _counts(MatchedInfo),
-    dds.SUBSCRIPTION_MATCHED: _counts(MatchedInfo),
+    dds.PUBLICATION_MATCHED: _counts(QoSSubscriptionMatchedInfo),
+    dds.SUBSCRIPTION_MATCHED: _counts(QoSSubscriptionMatchedInfo),
 }
 
 
-class EventSource:
+class EventSource(Destroyable):
     """Runs the event callbacks of one publisher or subscription."""
 
     rank = 4
@@ -106,13 +117,16 @@ class SubscriptionEventCallbacks:
     def __init__(
         self,
         *,
-        deadline: Callable[[QoSDeadlineMissedInfo], None] | None = None,
-        incompatible_qos: Callable[[QoSIncompatibleInfo], None] | None = None,
+        deadline: Callable[[Any], None] | None = None,
+        incompatible_qos: Callable[[QoSRequestedIncompatibleQoSInfo], None] | None = None,
         liveliness: Callable[[QoSLivelinessChangedInfo], None] | None = None,
-        message_lost: Callable[[QoSCountInfo], None] | None = None,
-        matched: Callable[[MatchedInfo], None] | None = None,
+        message_lost: Callable[[Any], None] | None = None,
+        incompatible_type: Callable[[Any], None] | None = None,
+        matched: Callable[[QoSSubscriptionMatchedInfo], None] | None = None,
         use_default_callbacks: bool = True,
     ) -> None:
+        if incompatible_type is not None:
+            raise UnsupportedEventTypeError("the embedded runtime reports no incompatible types")
         self.deadline, self.incompatible_qos, self.liveliness = deadline, incompatible_qos, liveliness
         self.message_lost, self.matched, self.use_default_callbacks = (
             message_lost,
@@ -124,7 +138,7 @@ class SubscriptionEventCallbacks:
         incompatible = self.incompatible_qos
         if incompatible is None and self.use_default_callbacks:
 
-            def incompatible(info: QoSIncompatibleInfo) -> None:
+            def incompatible(info: QoSRequestedIncompatibleQoSInfo) -> None:
                 logger.warning(
                     f"New publisher discovered on topic '{topic}', offering incompatible QoS. "
                     f"No messages will be received from it. Last incompatible policy: "
@@ -147,12 +161,15 @@ class PublisherEventCallbacks:
     def __init__(
         self,
         *,
-        deadline: Callable[[QoSDeadlineMissedInfo], None] | None = None,
-        incompatible_qos: Callable[[QoSIncompatibleInfo], None] | None = None,
-        liveliness: Callable[[QoSCountInfo], None] | None = None,
-        matched: Callable[[MatchedInfo], None] | None = None,
+        deadline: Callable[[Any], None] | None = None,
+        incompatible_qos: Callable[[QoSRequestedIncompatibleQoSInfo], None] | None = None,
+        liveliness: Callable[[Any], None] | None = None,
+        incompatible_type: Callable[[Any], None] | None = None,
+        matched: Callable[[QoSSubscriptionMatchedInfo], None] | None = None,
         use_default_callbacks: bool = True,
     ) -> None:
+        if incompatible_type is not None:
+            raise UnsupportedEventTypeError("the embedded runtime reports no incompatible types")
         self.deadline, self.incompatible_qos, self.liveliness = deadline, incompatible_qos, liveliness
         self.matched, self.use_default_callbacks = matched, use_default_callbacks
 
@@ -160,7 +177,7 @@ class PublisherEventCallbacks:
         incompatible = self.incompatible_qos
         if incompatible is None and self.use_default_callbacks:
 
-            def incompatible(info: QoSIncompatibleInfo) -> None:
+            def incompatible(info: QoSRequestedIncompatibleQoSInfo) -> None:
                 logger.warning(
                     f"New subscription discovered on topic '{topic}', requesting incompatible QoS. "
                     f"No messages will be sent to it. Last incompatible policy: "

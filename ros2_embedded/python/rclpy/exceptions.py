@@ -97,7 +97,7 @@ class ParameterUninitializedException(ParameterException):
         super().__init__("The parameter is not initialized", parameter, *args)
 
 
-class UnsupportedEventTypeException(Exception):
+class UnsupportedEventTypeError(RuntimeError):
     """Raised when registering an event callback that the middleware does not support."""
 
 

@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 import time
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -48,6 +49,9 @@ class ConditionReachedException(Exception):
 
 class Executor:
     """Base class; what runs tasks is `_run`."""
+
+    # What is no error of `spin_once`. For the single-threaded executor a shut down context is one.
+    _ends_spin: tuple[type[Exception], ...] = (TimeoutException, ShutdownException, ConditionReachedException)
 
     def __init__(self, *, context: Context | None = None) -> None:
         self._context = get_default_context() if context is None else context
@@ -140,11 +144,11 @@ class Executor:
     def spin_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         """Runs callbacks until the future is done or the time is over."""
         future._when_done(lambda _: self.wake())
-        self._spin_until(future.done, timeout_sec)
+        self._spin_until(lambda: not future._pending(), timeout_sec)
 
     def spin_once_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
         future._when_done(lambda _: self.wake())
-        self._spin_once(timeout_sec, future.done)
+        self._spin_once(timeout_sec, lambda: not future._pending())
 
     def _spin_until(self, condition: Callable[[], bool], timeout_sec: float | None) -> None:
         end = None if timeout_sec is None or timeout_sec < 0 else time.monotonic() + timeout_sec
@@ -157,7 +161,7 @@ class Executor:
     def _spin_once(self, timeout_sec: float | None, condition: Callable[[], bool]) -> None:
         try:
             task = self._next(timeout_sec, condition)
-        except (TimeoutException, ShutdownException, ConditionReachedException):
+        except self._ends_spin:
             return
         self._run(task)
 
@@ -192,6 +196,8 @@ class Executor:
 
     def _begin(self, source: Any) -> Task | None:
         """Takes what a source has and makes the task that runs its callback."""
+        if source._destroyed:
+            return None
         group = source.callback_group
         if group is not None and not group.beginning_execution(source):
             return None
@@ -238,7 +244,7 @@ class Executor:
             return
         if 0 in found and self._guard is not None:
             self._guard.clear()
-        self._ready.extend(timer for timer in timers if timer.is_ready())
+        self._ready.extend(timer for timer in timers if timer._is_due())
         sources = [self._attached[number] for number in found if number in self._attached]
         self._ready.extend(sorted(sources, key=lambda source: source.rank))
 
@@ -255,9 +261,16 @@ class SingleThreadedExecutor(Executor):
 class MultiThreadedExecutor(Executor):
     """Runs callbacks in worker threads; callback groups say which may overlap."""
 
+    _ends_spin = (*Executor._ends_spin, ExternalShutdownException)
+
     def __init__(self, num_threads: int | None = None, *, context: Context | None = None) -> None:
         super().__init__(context=context)
         count = num_threads if num_threads else max(2, os.cpu_count() or 2)
+        if count == 1:
+            warnings.warn(
+                "MultiThreadedExecutor with a single thread: use the SingleThreadedExecutor instead.",
+                stacklevel=2,
+            )
         self._queue: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._failed: deque[Exception] = deque()
         self._busy = 0

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds import dds
 
+from rclpy.destroyable import Destroyable
+
 if TYPE_CHECKING:
     from rclpy.callback_groups import CallbackGroup
     from rclpy.context import Context
 
 
-class GuardCondition:
+class GuardCondition(Destroyable):
     """Runs its callback in the executor after `trigger`."""
 
     rank = 1
@@ -30,10 +32,12 @@ class GuardCondition:
         self.callback, self.callback_group = callback, callback_group
 
     def trigger(self) -> None:
+        self._check_alive()
         self._guard.set()
 
     def take(self) -> Callable[[], Any] | None:
         return self.callback if self._guard.clear() else None
 
     def destroy(self) -> None:
+        self._mark_destroyed()
         self._guard.close()

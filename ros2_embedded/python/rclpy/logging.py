@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from rclpy.clock import Clock
@@ -23,13 +24,51 @@ class LoggingSeverity(IntEnum):
 
 _COLORS = {10: "\033[32m", 30: "\033[33m", 40: "\033[31m", 50: "\033[31m"}
 _levels: dict[str, int] = {"": LoggingSeverity.INFO}
-_sinks: dict[
-    str, list[Callable[[int, str, str, str, str, int], None]]
-] = {}  # /rosout publishers by logger name
-_calls: dict[
-    tuple[str, int], dict[str, Any]
-] = {}  # what once, skip_first and throttling remember per line of code
+# /rosout publishers by logger name
+_sinks: dict[str, list[Callable[[int, str, str, str, str, int], None]]] = {}
 _console = True
+_system_clock = Clock()
+
+
+class _Call:
+    """One logging call in a program: what it says about itself, which may not change, and what its filters
+    remember."""
+
+    def __init__(self, severity: int, name: str, filters: dict[str, Any]) -> None:
+        if "throttle_time_source_type" in filters and "throttle_duration_sec" not in filters:
+            raise TypeError("throttle_time_source_type needs throttle_duration_sec, too")
+        clock = filters.get("throttle_time_source_type", _system_clock)
+        if not isinstance(clock, Clock):
+            raise ValueError(f"throttle_time_source_type {clock!r} is not a clock")
+        self.severity, self.name, self.filters, self.clock = severity, name, filters, clock
+        self.last_ns = 0  # when throttling let a message pass
+        self.skipped = self.logged = False
+
+    def check(self, severity: int, name: str, filters: dict[str, Any]) -> None:
+        """ValueError if the same line of code now asks for something else."""
+        for what, before, now in (
+            ("Logger severity", self.severity, severity),
+            ("Logger name", self.name, name),
+            ("Requested logging filters", self.filters.keys(), filters.keys()),
+            ("Logging filter parameters", self.filters, filters),
+        ):
+            if before != now:
+                raise ValueError(f"{what} cannot be changed between calls.")
+
+    def passes(self) -> bool:
+        """Whether every filter lets the message pass; each one counts only what reaches it."""
+        if duration := self.filters.get("throttle_duration_sec"):
+            now = self.clock.now().nanoseconds
+            if now < self.last_ns + duration * 1e9:
+                return False
+            self.last_ns = now
+        if self.filters.get("skip_first") and not self.skipped:
+            self.skipped = True
+            return False
+        if self.filters.get("once"):
+            first, self.logged = not self.logged, True
+            return first
+        return True
 
 
 class RcutilsLogger:
@@ -37,10 +76,11 @@ class RcutilsLogger:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
+        self._calls: dict[tuple[str, int, int], _Call] = {}  # by file, line and instruction
 
     def get_child(self, name: str) -> RcutilsLogger:
         if not name:
-            raise ValueError("Need non-empty name for child logger.")
+            raise ValueError("Child logger name must not be empty.")
         return RcutilsLogger(f"{self.name}.{name}" if self.name else name)
 
     def set_level(self, level: int) -> None:
@@ -55,57 +95,54 @@ class RcutilsLogger:
         return LoggingSeverity(_levels[""])
 
     def is_enabled_for(self, severity: int) -> bool:
-        return severity >= self.get_effective_level()
+        return LoggingSeverity(severity) >= self.get_effective_level()
 
-    def log(
-        self,
-        message: object,
-        severity: int,
-        *,
-        once: bool = False,
-        skip_first: bool = False,
-        throttle_duration_sec: float | None = None,
-        throttle_time_source_type: Clock | None = None,
-        name: str | None = None,
-        _frame: Any = None,
+    def log(self, message: str, severity: int, *, name: str | None = None, **filters: Any) -> bool:
+        """Logs unless filtered out; whether it did. Filters, each counting per call in the program: `once`,
+        `skip_first`, `throttle_duration_sec` (with a clock as `throttle_time_source_type`).
+
+        TypeError for what is no text and for unknown filters; ValueError if the same call changes its
+        severity, name or filters."""
+        return self._log(sys._getframe(1), message, severity, name, filters)
+
+    def _log(
+        self, frame: Any, message: str, severity: int, name: str | None, filters: dict[str, Any]
     ) -> bool:
-        """Logs unless filtered out; whether it did. `once`, `skip_first` and throttling count per line of
-        code."""
         if not self.is_enabled_for(severity):
             return False
-        frame = _frame or sys._getframe(1)
-        if once or skip_first or throttle_duration_sec is not None:
-            seen = _calls.setdefault((frame.f_code.co_filename, frame.f_lineno), {"count": 0, "last": None})
-            seen["count"] += 1
-            if (skip_first and seen["count"] == 1) or (once and seen["count"] > 1 + skip_first):
-                return False
-            if throttle_duration_sec is not None:
-                clock = throttle_time_source_type
-                now = clock.now().nanoseconds / 1e9 if clock else time.monotonic()
-                if seen["last"] is not None and 0 <= now - seen["last"] < throttle_duration_sec:
-                    return False
-                seen["last"] = now
-        code = frame.f_code
-        _write(name or self.name, int(severity), str(message), code.co_filename, code.co_name, frame.f_lineno)
+        known = ("throttle_duration_sec", "throttle_time_source_type", "skip_first", "once")
+        if unknown := set(filters) - set(known):
+            raise TypeError(f"{unknown.pop()!r} is none of the logging options {', '.join(known)}")
+        filters = {key: value for key, value in filters.items() if value}
+        name, code = name or self.name, frame.f_code
+        place = (code.co_filename, frame.f_lineno, frame.f_lasti)
+        if place not in self._calls:
+            self._calls[place] = _Call(severity, name, filters)
+        call = self._calls[place]
+        call.check(severity, name, filters)
+        if not call.passes():
+            return False
+        if not isinstance(message, str):
+            raise TypeError(f"only text can be logged, not {message!r}: use str()")
+        _write(name, int(severity), message, code.co_filename, code.co_name, frame.f_lineno)
         return True
 
-    def debug(self, message: object, **kwargs: Any) -> bool:
-        return self.log(message, LoggingSeverity.DEBUG, _frame=sys._getframe(1), **kwargs)
+    def debug(self, message: str, **kwargs: Any) -> bool:
+        return self._log(sys._getframe(1), message, LoggingSeverity.DEBUG, kwargs.pop("name", None), kwargs)
 
-    def info(self, message: object, **kwargs: Any) -> bool:
-        return self.log(message, LoggingSeverity.INFO, _frame=sys._getframe(1), **kwargs)
+    def info(self, message: str, **kwargs: Any) -> bool:
+        return self._log(sys._getframe(1), message, LoggingSeverity.INFO, kwargs.pop("name", None), kwargs)
 
-    def warning(self, message: object, **kwargs: Any) -> bool:
-        return self.log(message, LoggingSeverity.WARN, _frame=sys._getframe(1), **kwargs)
+    def warning(self, message: str, **kwargs: Any) -> bool:
+        return self._log(sys._getframe(1), message, LoggingSeverity.WARN, kwargs.pop("name", None), kwargs)
 
-    def warn(self, message: object, **kwargs: Any) -> bool:
-        return self.log(message, LoggingSeverity.WARN, _frame=sys._getframe(1), **kwargs)
+    warn = warning
 
-    def error(self, message: object, **kwargs: Any) -> bool:
-        return self.log(message, LoggingSeverity.ERROR, _frame=sys._getframe(1), **kwargs)
+    def error(self, message: str, **kwargs: Any) -> bool:
+        return self._log(sys._getframe(1), message, LoggingSeverity.ERROR, kwargs.pop("name", None), kwargs)
 
-    def fatal(self, message: object, **kwargs: Any) -> bool:
-        return self.log(message, LoggingSeverity.FATAL, _frame=sys._getframe(1), **kwargs)
+    def fatal(self, message: str, **kwargs: Any) -> bool:
+        return self._log(sys._getframe(1), message, LoggingSeverity.FATAL, kwargs.pop("name", None), kwargs)
 
 
 def _write(name: str, severity: int, message: str, file: str, function: str, line: int) -> None:
@@ -159,12 +196,36 @@ def get_logger_effective_level(name: str) -> LoggingSeverity:
 
 
 def get_logging_severity_from_string(log_severity: str) -> LoggingSeverity:
+    """RuntimeError for what is no severity."""
+    if log_severity.upper() not in LoggingSeverity.__members__:
+        raise RuntimeError(f"{log_severity!r} is none of {', '.join(LoggingSeverity.__members__)}")
     return LoggingSeverity[log_severity.upper()]
 
 
-def initialize(log_levels: dict[str, str] | None = None, console: bool = True) -> None:
+def get_logging_directory() -> Path:
+    """Where a real ROS 2 would write its log files; the embedded runtime writes none."""
+    home = os.environ.get("ROS_HOME") or Path.home() / ".ros"
+    return Path(os.environ.get("ROS_LOG_DIR") or Path(home) / "log").expanduser().absolute()
+
+
+def initialize() -> None:
+    """Logging needs no preparation here."""
+
+
+def shutdown() -> None:
+    """Forgets every level that was set."""
+    _levels.clear()
+    _levels[""] = LoggingSeverity.INFO
+
+
+def clear_config() -> None:
+    shutdown()
+    initialize()
+
+
+def configure(log_levels: dict[str, str], console: bool) -> None:
     """Applies --log-level and --disable-stdout-logs."""
     global _console
     _console = console
-    for name, level in (log_levels or {}).items():
+    for name, level in log_levels.items():
         _levels[name] = LoggingSeverity[level.upper()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rclpy.exceptions import (
@@ -12,57 +13,79 @@ from rclpy.exceptions import (
     InvalidTopicNameException,
 )
 
-_NODE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_TOKEN = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# DDS allows 255 characters for a topic. ROS puts `rq/` or `rr/` and `Request` or `Reply` around a name,
+# and a namespace has at least `/x` after it.
+LONGEST_NODE_NAME, LONGEST_FULL_NAME, LONGEST_NAMESPACE = 255, 247, 245
+
+Rule = tuple[str, str]  # a pattern of what is wrong, and words for it
+_ABSOLUTE = (r"^[^/]", "must be absolute, starting with '/'")
+_LAST_SLASH = (r"(?<=.)/$", "must not end with '/'")
+_CHARACTERS = (r"[^A-Za-z0-9_/]", "must not contain characters other than alphanumerics, '_' and '/'")
+_REPEATED = (r"(?<=/)/", "must not contain repeated '/'")
+_NUMBER = (r"(?<=/)[0-9]", "must not have a token that starts with a number")
+_SUBSTITUTION = r"\{[A-Za-z_][A-Za-z0-9_]*\}"
+_USER_RULES: tuple[Rule, ...] = (
+    (r"/$", "must not end with '/'"),
+    (r"\{[^}]*$|^[^{]*\}", "must not have unbalanced curly braces"),
+    (rf"(?!{_SUBSTITUTION})\{{", "substitution must be an alphanumeric word in curly braces"),
+    (
+        r"[^A-Za-z0-9_/~{}]",
+        "must not contain characters other than alphanumerics, '_', '/', '~', '{' and '}'",
+    ),
+    (r"^[0-9]", "must not start with a number"),
+    (r"(?<=/)[0-9]", "token must not start with a number"),
+    (r"(?<=.)~|^~(?=[^/])", "must have a tilde only at the start, followed by '/' or nothing"),
+)
 
 
-def _first_bad(name: str, allowed: str) -> int:
-    return next((i for i, char in enumerate(name) if not re.match(allowed, char, re.ASCII)), 0)
+def _first_problem(name: str, rules: Iterable[Rule], longest: int | None = None) -> tuple[str, int] | None:
+    """What is wrong with a name, and where; None if nothing is."""
+    if not name:
+        return "must not be empty", 0
+    for pattern, words in rules:
+        if found := re.search(pattern, name):
+            return words, found.start()
+    if longest is not None and len(name) > longest:
+        return f"should not exceed {longest} characters", longest
+    return None
 
 
 def validate_node_name(node_name: str) -> bool:
-    if not node_name:
-        raise InvalidNodeNameException(node_name, "node name must not be empty", 0)
-    if not _NODE.fullmatch(node_name):
-        message = (
-            "node name must not contain characters other than alphanumerics or '_' nor start with a number"
-        )
-        raise InvalidNodeNameException(node_name, message, _first_bad(node_name, r"\w"))
+    rules = (
+        (r"[^A-Za-z0-9_]", "must not contain characters other than alphanumerics and '_'"),
+        (r"^[0-9]", "must not start with a number"),
+    )
+    if problem := _first_problem(node_name, rules, LONGEST_NODE_NAME):
+        raise InvalidNodeNameException(node_name, f"node name {problem[0]}", problem[1])
     return True
 
 
 def validate_namespace(namespace: str) -> bool:
-    if not namespace.startswith("/"):
-        raise InvalidNamespaceException(namespace, "namespace must be absolute, it must lead with a '/'", 0)
-    if namespace != "/" and not all(_TOKEN.fullmatch(token) for token in namespace[1:].split("/")):
-        message = "namespace tokens must be alphanumerics or '_', not empty, not starting with a number"
-        raise InvalidNamespaceException(namespace, message, _first_bad(namespace, r"[\w/]"))
+    rules = (_ABSOLUTE, _LAST_SLASH, _CHARACTERS, _REPEATED, _NUMBER)
+    if problem := _first_problem(namespace, rules, LONGEST_NAMESPACE):
+        raise InvalidNamespaceException(namespace, f"namespace {problem[0]}", problem[1])
     return True
 
 
+def _refuse(name: str, problem: tuple[str, int] | None, is_service: bool) -> None:
+    if problem:
+        error, kind = (
+            (InvalidServiceNameException, "service name")
+            if is_service
+            else (InvalidTopicNameException, "topic name")
+        )
+        raise error(name, f"{kind} {problem[0]}", problem[1])
+
+
 def validate_full_topic_name(name: str, *, is_service: bool = False) -> bool:
-    error = InvalidServiceNameException if is_service else InvalidTopicNameException
-    if not name.startswith("/"):
-        raise error(name, "topic name must be absolute, it must lead with a '/'", 0)
-    if not all(_TOKEN.fullmatch(token) for token in name[1:].split("/")):
-        message = "topic name tokens must be alphanumerics or '_', not empty, not starting with a number"
-        raise error(name, message, _first_bad(name, r"[\w/]"))
+    rules = (_ABSOLUTE, (r"/$", _LAST_SLASH[1]), _CHARACTERS, _REPEATED, _NUMBER)
+    _refuse(name, _first_problem(name, rules, LONGEST_FULL_NAME), is_service)
     return True
 
 
 def validate_topic_name(name: str, *, is_service: bool = False) -> bool:
     """Checks a name as users write it: absolute, relative, `~/private`, with {node}, {ns}."""
-    error = InvalidServiceNameException if is_service else InvalidTopicNameException
-    if not name:
-        raise error(name, "topic name must not be empty string", 0)
-    plain = re.sub(r"\{\w+\}", "x", name)
-    plain = re.sub(r"^~(?=/|$)", "/x", plain)
-    tokens = plain.removeprefix("/").split("/")
-    if not all(_TOKEN.fullmatch(token) for token in tokens):
-        message = (
-            "topic name must not contain characters other than alphanumerics, '_', '~', '{', '}', or '/'"
-        )
-        raise error(name, message, _first_bad(name, r"[\w/~{}]"))
+    _refuse(name, _first_problem(name, _USER_RULES), is_service)
     return True
 
 
@@ -79,9 +102,13 @@ def expand_topic_name(
     name = topic_name
     if name.startswith("~"):
         name = f"{base}/{node_name}{name[1:]}"
-    for key, value in {"node": node_name, "ns": node_namespace, "namespace": node_namespace}.items():
-        name = name.replace(f"{{{key}}}", value)
-    name = re.sub("/+", "/", name if name.startswith("/") else f"{base}/{name}")
+    known = {"node": node_name, "ns": base, "namespace": base}
+    for word in re.findall(_SUBSTITUTION, name):
+        if word[1:-1] not in known:
+            choices = ", ".join(f"{{{key}}}" for key in known)
+            _refuse(topic_name, (f"has an unknown substitution {word}; there are {choices}", 0), is_service)
+        name = name.replace(word, known[word[1:-1]])
+    name = name if name.startswith("/") else f"{base}/{name}"
     validate_full_topic_name(name, is_service=is_service)
     return name
 
@@ -96,16 +123,31 @@ class Remap:
 
     @classmethod
     def parse(cls, text: str) -> Remap:
+        """ValueError for what is no rule."""
         source, found, target = text.partition(":=")
         if not found or not source or not target:
             raise ValueError(f"remap rule {text!r} is not of the form [node:]from:=to")
         match = re.match(r"(\w+):(?!//)(.+)", source)
         node, source = (match[1], match[2]) if match else ("", source)
-        return cls(node, "__node" if source == "__name" else source, target)
+        rule = cls(node, "__node" if source == "__name" else source, target)
+        try:
+            rule._validate()
+        except (InvalidNamespaceException, InvalidNodeNameException, InvalidTopicNameException) as error:
+            raise ValueError(f"remap rule {text!r}: {error}") from None
+        return rule
+
+    def _validate(self) -> None:
+        if self.source == "__node":
+            validate_node_name(self.target)
+        elif self.source == "__ns":
+            validate_namespace(self.target)
+        else:
+            validate_topic_name(self.source.rpartition("://")[2])
+            validate_topic_name(self.target.rpartition("://")[2])
 
 
 def remap_node(rules: list[Remap], name: str, namespace: str) -> tuple[str, str]:
-    """Node name and namespace after __node and __ns rules."""
+    """Node name and namespace after __node and __ns rules; of several for one thing the first counts."""
     found = {rule.source: rule.target for rule in reversed(rules) if rule.node in ("", name)}
     return found.get("__node", name), found.get("__ns", namespace)
 

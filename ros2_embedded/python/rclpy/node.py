@@ -11,16 +11,21 @@ from typing import Any
 
 from embedded_dds.dds import Qos
 from embedded_dds.definitions import type_hash
-from embedded_dds.graph import NodeKey, endpoint_type_hash
+from embedded_dds.graph import Graph, NodeKey, endpoint_type_hash
 from embedded_dds.types import dds_type_name, ros_type_name
+from rcl_interfaces.msg import ParameterDescriptor
 
 from rclpy import arguments, logging, names
-from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.client import Client
 from rclpy.clock import Clock, ROSClock
+from rclpy.constants import S_TO_NS
 from rclpy.context import Context
+from rclpy.destroyable import Destroyable
 from rclpy.event_handler import EventSource, PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.exceptions import NotInitializedException, NoTypeSupportImportedException
+from rclpy.exceptions import NameValidationException, NotInitializedException, RCLError
+from rclpy.executors import Executor
+from rclpy.expand_topic_name import expand_topic_name
 from rclpy.guard_condition import GuardCondition
 from rclpy.parameter import Parameter
 from rclpy.parameters import ParameterMixin
@@ -31,11 +36,14 @@ from rclpy.qos import (
     qos_profile_rosout_default,
     qos_profile_services_default,
 )
+from rclpy.qos_overriding_options import QoSOverridingOptions, declare_qos_parameters
 from rclpy.service import Service
-from rclpy.subscription import Subscription
+from rclpy.subscription import Subscription, check_callback
 from rclpy.time_source import TimeSource
 from rclpy.timer import Rate, Timer
-from rclpy.topic_endpoint_info import TopicEndpointInfo, TopicEndpointTypeEnum, TypeHash
+from rclpy.topic_endpoint_info import TopicEndpointInfo, TopicEndpointTypeEnum
+from rclpy.type_hash import TypeHash
+from rclpy.type_support import check_is_valid_msg_type, check_is_valid_srv_type
 from rclpy.utilities import get_default_context
 
 HIDDEN_NODE_PREFIX = "_"
@@ -45,14 +53,7 @@ class NodeNameNonExistentError(RuntimeError):
     """Raised when a node asked about does not exist."""
 
 
-def _ros_name(interface: Any, kind: str) -> str:
-    name = getattr(interface, "_ros_name", "")
-    if f"/{kind}/" not in name and not (kind in ("msg", "srv") and "/action/" in name):
-        raise NoTypeSupportImportedException(f"{interface!r} is no ROS {kind} class")
-    return name
-
-
-class Node(ParameterMixin):
+class Node(ParameterMixin, Destroyable):
     """A node: everything is made through it, destroyed with it, and announced under its name."""
 
     def __init__(
@@ -81,7 +82,6 @@ class Node(ParameterMixin):
             kind: [] for kind in (Publisher, Subscription, Client, Service, GuardCondition)
         }
         self.__event_sources: dict[Any, EventSource] = {}
-        self.__destroyed = False
 
         found = [
             arguments.parse(
@@ -91,13 +91,11 @@ class Node(ParameterMixin):
         if use_global_arguments:
             found.append(self.__context.arguments)
         self.__remaps = [rule for source in found for rule in source.remaps]
-        namespace = "/" + (namespace or "").strip("/") if namespace else "/"
+        namespace = namespace or "/"
+        namespace = namespace if namespace.startswith("/") else f"/{namespace}"
         names.validate_node_name(node_name)
         names.validate_namespace(namespace)
         self.__name, self.__namespace = names.remap_node(self.__remaps, node_name, namespace)
-        self.__namespace = "/" + self.__namespace.strip("/")
-        names.validate_node_name(self.__name)
-        names.validate_namespace(self.__namespace)
 
         self.__logger = logging.get_logger(self.get_fully_qualified_name()[1:].replace("/", "."))
         self.__participant, self.__graph = self.__context.participant, self.__context.graph
@@ -120,9 +118,8 @@ class Node(ParameterMixin):
             logging._sinks.setdefault(self.__logger.name, []).append(self.__publish_log)
         self._rclpy_start_parameter_events()
         if automatically_declare_parameters_from_overrides:
-            for name, parameter in self._rclpy_overrides.items():
-                if name != "use_sim_time":
-                    self.declare_parameter(name, parameter.value)
+            given = [(name, p.value, ParameterDescriptor()) for name, p in self._rclpy_overrides.items()]
+            self.declare_parameters("", given, ignore_override=True)
         self.__time_source = TimeSource(self)
         if start_parameter_services:
             self._rclpy_start_parameter_services()
@@ -157,8 +154,12 @@ class Node(ParameterMixin):
 
         def set_(request: Any, response: Any) -> Any:
             for level in request.levels:
-                logging.set_logger_level(level.name, level.level)
-                response.results.append(SetLoggerLevelsResult(successful=True))
+                result = SetLoggerLevelsResult(successful=True)
+                try:
+                    logging.set_logger_level(level.name, level.level)
+                except ValueError as error:
+                    result = SetLoggerLevelsResult(successful=False, reason=str(error))
+                response.results.append(result)
             return response
 
         self.create_service(GetLoggerLevels, f"{self.__name}/get_logger_levels", get)
@@ -167,12 +168,15 @@ class Node(ParameterMixin):
     # -- names, clock, logger
 
     def get_name(self) -> str:
+        self._check_alive()
         return self.__name
 
     def get_namespace(self) -> str:
+        self._check_alive()
         return self.__namespace
 
     def get_fully_qualified_name(self) -> str:
+        self._check_alive()
         return names.full_node_name(self.__namespace, self.__name)
 
     def get_logger(self) -> logging.RcutilsLogger:
@@ -190,11 +194,11 @@ class Node(ParameterMixin):
         return self.__default_callback_group
 
     @property
-    def executor(self) -> Any:
+    def executor(self) -> Executor | None:
         return self.__executor()
 
     @executor.setter
-    def executor(self, new_executor: Any) -> None:
+    def executor(self, new_executor: Executor | None) -> None:
         current = self.__executor()
         if current is new_executor:
             return
@@ -209,13 +213,25 @@ class Node(ParameterMixin):
         if executor is not None:
             executor.wake()
 
+    def __resolve(self, name: str, is_service: bool = False, only_expand: bool = False) -> str:
+        self._check_alive()
+        return names.resolve(
+            self.__remaps, name, self.__name, self.__namespace, is_service=is_service, only_expand=only_expand
+        )
+
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
-        return names.resolve(self.__remaps, topic, self.__name, self.__namespace, only_expand=only_expand)
+        """The full name after expansion and remapping; RCLError for a bad name."""
+        try:
+            return self.__resolve(topic, only_expand=only_expand)
+        except NameValidationException as error:
+            raise RCLError(str(error)) from None
 
     def resolve_service_name(self, service: str, *, only_expand: bool = False) -> str:
-        return names.resolve(
-            self.__remaps, service, self.__name, self.__namespace, is_service=True, only_expand=only_expand
-        )
+        """The full name after expansion and remapping; RCLError for a bad name."""
+        try:
+            return self.__resolve(service, is_service=True, only_expand=only_expand)
+        except NameValidationException as error:
+            raise RCLError(str(error)) from None
 
     # -- making things
 
@@ -238,16 +254,15 @@ class Node(ParameterMixin):
         *,
         callback_group: CallbackGroup | None = None,
         event_callbacks: PublisherEventCallbacks | None = None,
-        qos_overriding_options: Any = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         publisher_class: type[Publisher] = Publisher,
     ) -> Publisher:
-        qos = get_qos_profile(qos_profile)
-        type_name = _ros_name(msg_type, "msg")
-        name = self.resolve_topic_name(topic)
-        user_data = f"typehash={type_hash(type_name)};".encode()
-        prefix = "" if qos.avoid_ros_namespace_conventions else "rt"
-        writer = self.__participant.writer(prefix + name, dds_type_name(type_name), qos._to_dds(user_data))
-        publisher = publisher_class(self, writer, msg_type, name, qos)
+        qos, name = get_qos_profile(qos_profile), self.__resolve(topic)
+        declare_qos_parameters("publisher", self, name, qos, qos_overriding_options)
+        check_is_valid_msg_type(msg_type)
+        dds_name, dds_type, user_data = self.__topic_on_the_wire(msg_type, name, qos)
+        writer = self.__participant.writer(dds_name, dds_type, qos._for_publisher()._to_dds(user_data))
+        publisher = publisher_class(self, writer, msg_type, topic, name, qos)
         handlers = (event_callbacks or PublisherEventCallbacks())._handlers(self.__logger, name)
         self.__add(publisher, *self.__events_of(publisher, writer, handlers, callback_group))
         self.__graph.update(self.__ends.writers, writer.gid)
@@ -262,23 +277,31 @@ class Node(ParameterMixin):
         *,
         callback_group: CallbackGroup | None = None,
         event_callbacks: SubscriptionEventCallbacks | None = None,
-        qos_overriding_options: Any = None,
+        qos_overriding_options: QoSOverridingOptions | None = None,
         raw: bool = False,
     ) -> Subscription:
-        qos = get_qos_profile(qos_profile)
-        type_name = _ros_name(msg_type, "msg")
-        name = self.resolve_topic_name(topic)
-        user_data = f"typehash={type_hash(type_name)};".encode()
-        prefix = "" if qos.avoid_ros_namespace_conventions else "rt"
-        reader = self.__participant.reader(prefix + name, dds_type_name(type_name), qos._to_dds(user_data))
+        qos, name = get_qos_profile(qos_profile), self.__resolve(topic)
+        declare_qos_parameters("subscription", self, name, qos, qos_overriding_options)
+        check_is_valid_msg_type(msg_type)
+        check_callback(callback)
+        dds_name, dds_type, user_data = self.__topic_on_the_wire(msg_type, name, qos)
+        asked = qos._for_subscription(lambda: [end.qos for end in self.__graph.endpoints(name, writers=True)])
+        reader = self.__participant.reader(dds_name, dds_type, asked._to_dds(user_data))
         group = callback_group or self.__default_callback_group
-        subscription = Subscription(self, reader, msg_type, name, callback, group, qos, raw)
+        subscription = Subscription(self, reader, msg_type, topic, name, callback, group, qos, raw)
         handlers = (event_callbacks or SubscriptionEventCallbacks())._handlers(self.__logger, name)
         self.__add(
             subscription, subscription, *self.__events_of(subscription, reader, handlers, callback_group)
         )
         self.__graph.update(self.__ends.readers, reader.gid)
         return subscription
+
+    @staticmethod
+    def __topic_on_the_wire(msg_type: Any, name: str, qos: QoSProfile) -> tuple[str, str, bytes]:
+        """A topic's name, type and user data as DDS has them."""
+        prefix = "" if qos.avoid_ros_namespace_conventions else "rt"
+        user_data = f"typehash={type_hash(msg_type._ros_name)};".encode()
+        return prefix + name, dds_type_name(msg_type._ros_name), user_data
 
     def __events_of(
         self, thing: Any, end: Any, handlers: dict[int, Callable], group: CallbackGroup | None
@@ -289,10 +312,11 @@ class Node(ParameterMixin):
         return [self.__event_sources[thing]]
 
     def __service_ends(
-        self, srv_type: type, name: str, qos_profile: QoSProfile, role: str
+        self, srv_type: Any, name: str, qos_profile: QoSProfile, role: str
     ) -> tuple[str, Any, Any]:
-        type_name = _ros_name(srv_type, "srv")
-        full = self.resolve_service_name(name)
+        check_is_valid_srv_type(srv_type)
+        type_name = srv_type._ros_name
+        full = self.__resolve(name, is_service=True)
         identity = ".".join(f"{byte:x}" for byte in os.urandom(16))
         user_data = f"{role}id={identity};typehash={type_hash(type_name)};".encode()
         qos: Qos = qos_profile._to_dds(user_data)
@@ -311,7 +335,7 @@ class Node(ParameterMixin):
     ) -> Client:
         full, reader, writer = self.__service_ends(srv_type, srv_name, qos_profile, "client")
         group = callback_group or self.__default_callback_group
-        client = Client(self, reader, writer, srv_type, full, group, qos_profile)
+        client = Client(self, reader, writer, srv_type, srv_name, full, group, qos_profile)
         self.__add(client, client)
         self.__graph.update(self.__ends.readers, reader.gid)
         self.__graph.update(self.__ends.writers, writer.gid)
@@ -328,7 +352,7 @@ class Node(ParameterMixin):
     ) -> Service:
         full, reader, writer = self.__service_ends(srv_type, srv_name, qos_profile, "service")
         group = callback_group or self.__default_callback_group
-        service = Service(self, reader, writer, srv_type, full, callback, group, qos_profile)
+        service = Service(self, reader, writer, srv_type, srv_name, full, callback, group, qos_profile)
         self.__add(service, service)
         self.__graph.update(self.__ends.readers, reader.gid)
         self.__graph.update(self.__ends.writers, writer.gid)
@@ -347,7 +371,7 @@ class Node(ParameterMixin):
         timer = Timer(
             callback,
             group,
-            round(float(timer_period_sec) * 1e9),
+            int(float(timer_period_sec) * S_TO_NS),
             clock,
             context=self.__context,
             autostart=autostart,
@@ -371,7 +395,7 @@ class Node(ParameterMixin):
     def create_rate(self, frequency: float, clock: Clock | None = None) -> Rate:
         if frequency <= 0:
             raise ValueError("frequency must be > 0")
-        group = MutuallyExclusiveCallbackGroup()
+        group = ReentrantCallbackGroup()
         return Rate(self.create_timer(1.0 / frequency, None, group, clock), context=self.__context)
 
     # -- destroying things
@@ -382,12 +406,14 @@ class Node(ParameterMixin):
                 return False
             self.__owned[kind].remove(thing)
             event = self.__event_sources.pop(thing, None)
+            if event is not None:
+                event._mark_destroyed()
             self._rclpy_sources = tuple(s for s in self._rclpy_sources if s is not thing and s is not event)
         self._rclpy_wake()
         return True
 
     def __close_end(self, gids: set[bytes], end: Any) -> None:
-        if not self.__destroyed:
+        if not self._destroyed:
             self.__graph.update(gids, end.gid, present=False)
 
     def destroy_publisher(self, publisher: Publisher) -> bool:
@@ -439,9 +465,9 @@ class Node(ParameterMixin):
 
     def destroy_node(self) -> None:
         """Destroys everything made by this node and takes it off the graph."""
-        if self.__destroyed:
+        if self._destroyed:
             return
-        self.__destroyed = True
+        self._mark_destroyed()
         executor = self.__executor()
         if executor is not None:
             executor.remove_node(self)
@@ -487,11 +513,18 @@ class Node(ParameterMixin):
 
     # -- the graph
 
+    def __alive_graph(self) -> Graph:
+        self._check_alive()
+        return self.__graph
+
     def get_node_names(self) -> list[str]:
         return [name for name, _ in self.get_node_names_and_namespaces()]
 
     def get_node_names_and_namespaces(self) -> list[tuple[str, str]]:
-        return [(key.name, key.namespace) for key, _ in self.__graph.nodes()]
+        return [(key.name, key.namespace) for key, _ in self.__alive_graph().nodes()]
+
+    def get_node_names_and_namespaces_with_enclaves(self) -> list[tuple[str, str, str]]:
+        return [(name, namespace, "/") for name, namespace in self.get_node_names_and_namespaces()]
 
     def get_fully_qualified_node_names(self) -> list[str]:
         return [
@@ -499,13 +532,13 @@ class Node(ParameterMixin):
         ]
 
     def get_topic_names_and_types(self, no_demangle: bool = False) -> list[tuple[str, list[str]]]:
-        return self.__graph.topics(no_demangle)
+        return self.__alive_graph().topics(no_demangle)
 
     def get_service_names_and_types(self) -> list[tuple[str, list[str]]]:
-        return self.__graph.services()
+        return self.__alive_graph().services()
 
     def __by_node(self, node_name: str, node_namespace: str, role: str) -> list[tuple[str, list[str]]]:
-        found = self.__graph.of_node(NodeKey(node_namespace, node_name), role)
+        found = self.__alive_graph().of_node(NodeKey(node_namespace, node_name), role)
         if found is None:
             full = names.full_node_name(node_namespace, node_name)
             raise NodeNameNonExistentError(f"cannot get the {role} of nonexistent node {full}")
@@ -531,37 +564,42 @@ class Node(ParameterMixin):
     ) -> list[tuple[str, list[str]]]:
         return self.__by_node(node_name, node_namespace, "clients")
 
+    def __expand(self, name: str) -> str:
+        """A name without remapping; ValueError for a bad one."""
+        self._check_alive()
+        return expand_topic_name(name, self.__name, self.__namespace)
+
     def count_publishers(self, topic_name: str) -> int:
-        return len(self.__graph.endpoints(self.resolve_topic_name(topic_name), writers=True))
+        return len(self.__alive_graph().endpoints(self.__expand(topic_name), writers=True))
 
     def count_subscribers(self, topic_name: str) -> int:
-        return len(self.__graph.endpoints(self.resolve_topic_name(topic_name), writers=False))
+        return len(self.__alive_graph().endpoints(self.__expand(topic_name), writers=False))
 
     def count_services(self, service_name: str) -> int:
-        name = f"rq{self.resolve_service_name(service_name)}Request"
-        return len(self.__graph.endpoints(name, writers=False, mangled=False))
+        name = f"rq{self.__expand(service_name)}Request"
+        return len(self.__alive_graph().endpoints(name, writers=False, mangled=False))
 
     def count_clients(self, service_name: str) -> int:
-        name = f"rq{self.resolve_service_name(service_name)}Request"
-        return len(self.__graph.endpoints(name, writers=True, mangled=False))
+        name = f"rq{self.__expand(service_name)}Request"
+        return len(self.__alive_graph().endpoints(name, writers=True, mangled=False))
 
     def __info_by_topic(self, topic_name: str, no_mangle: bool, writers: bool) -> list[TopicEndpointInfo]:
         name = topic_name if no_mangle else self.resolve_topic_name(topic_name)
-        owners = self.__graph.owners()
+        owners = self.__alive_graph().owners()
         unknown = NodeKey("_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_")
         return [
             TopicEndpointInfo(
                 node_name=owners.get(end.gid, unknown).name,
                 node_namespace=owners.get(end.gid, unknown).namespace,
                 topic_type=end.type_name if no_mangle else ros_type_name(end.type_name),
-                topic_type_hash=TypeHash.parse(endpoint_type_hash(end)),
+                topic_type_hash=_type_hash(endpoint_type_hash(end)),
                 endpoint_type=TopicEndpointTypeEnum.PUBLISHER
                 if writers
                 else TopicEndpointTypeEnum.SUBSCRIPTION,
                 endpoint_gid=list(end.gid),
                 qos_profile=QoSProfile._from_dds(end.qos),
             )
-            for end in self.__graph.endpoints(name, writers, mangled=not no_mangle)
+            for end in self.__alive_graph().endpoints(name, writers, mangled=not no_mangle)
         ]
 
     def get_publishers_info_by_topic(
@@ -585,6 +623,12 @@ class Node(ParameterMixin):
                 return False
             time.sleep(0.05)
         return False
+
+
+def _type_hash(text: str) -> TypeHash:
+    """What an endpoint says of its type; version -1 if it says nothing."""
+    number = text.removeprefix("RIHS01_")
+    return TypeHash() if number == text else TypeHash(1, bytes.fromhex(number))
 
 
 def _kind(thing: Any, kinds: dict[type, Any]) -> type:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.msg import ParameterType, ParameterValue
-
-from rclpy import arguments
 
 PARAMETER_SEPARATOR_STRING = "."
 
@@ -21,8 +20,14 @@ _FIELDS = {
 }  # fmt: skip
 
 
+# Which list has which type; an empty one fits the first.
+_ELEMENTS = {
+    bytes: "BYTE_ARRAY", bool: "BOOL_ARRAY", int: "INTEGER_ARRAY", float: "DOUBLE_ARRAY", str: "STRING_ARRAY",
+}  # fmt: skip
+
+
 class Parameter:
-    class Type(IntEnum):
+    class Type(Enum):
         NOT_SET = ParameterType.PARAMETER_NOT_SET
         BOOL = ParameterType.PARAMETER_BOOL
         INTEGER = ParameterType.PARAMETER_INTEGER
@@ -43,38 +48,25 @@ class Parameter:
             for kind, found in scalars.items():
                 if isinstance(value, kind):
                     return found
-            if isinstance(value, array):
-                return cls.DOUBLE_ARRAY if value.typecode in "fd" else cls.INTEGER_ARRAY
-            if isinstance(value, list | tuple):
-                if all(isinstance(item, bytes) for item in value):
-                    return cls.BYTE_ARRAY
-                arrays = {
-                    bool: cls.BOOL_ARRAY,
-                    int: cls.INTEGER_ARRAY,
-                    float: cls.DOUBLE_ARRAY,
-                    str: cls.STRING_ARRAY,
-                }
-                for kind, found in arrays.items():
-                    if all(
-                        type(item) is kind or (kind is not int and isinstance(item, kind)) for item in value
-                    ):
-                        return found
+            if isinstance(value, list | tuple | array):
+                for kind, found in _ELEMENTS.items():
+                    if all(isinstance(item, kind) for item in value):
+                        return cls[found]
                 raise TypeError(f"The given value is not a list of one of the allowed types '{value}'.")
             raise TypeError(f"The given value is not one of the allowed types '{value}'.")
 
         def check(self, parameter_value: Any) -> bool:
-            if self == Parameter.Type.NOT_SET:
-                return parameter_value is None
-            try:
-                found = Parameter.Type.from_parameter_value(parameter_value)
-            except TypeError:
-                return False
-            empty = (
-                isinstance(parameter_value, list | tuple)
-                and not parameter_value
-                and self >= Parameter.Type.BYTE_ARRAY
+            """Whether a Python value has this type."""
+            scalars = {"NOT_SET": type(None), "BOOL": bool, "INTEGER": int, "DOUBLE": float, "STRING": str}
+            if self.name in scalars:
+                return isinstance(parameter_value, scalars[self.name])
+            element = next(kind for kind, name in _ELEMENTS.items() if name == self.name)
+            arrays = (list, tuple, array) if element in (int, float) else (list, tuple)
+            return (
+                isinstance(parameter_value, arrays)
+                and all(isinstance(item, element) for item in parameter_value)
+                and (element is not bytes or all(len(item) == 1 for item in parameter_value))
             )
-            return found == self or empty
 
     def __init__(self, name: str, type_: Parameter.Type | None = None, value: Any = None) -> None:
         if type_ is None:
@@ -87,8 +79,9 @@ class Parameter:
 
     @classmethod
     def from_parameter_msg(cls, param_msg: ParameterMsg) -> Parameter:
-        value = parameter_value_to_python(param_msg.value)
-        return cls(param_msg.name, Parameter.Type(param_msg.value.type), value)
+        kind = Parameter.Type(param_msg.value.type)
+        value = getattr(param_msg.value, _FIELDS[kind.value]) if kind != Parameter.Type.NOT_SET else None
+        return cls(param_msg.name, kind, value)
 
     @property
     def name(self) -> str:
@@ -103,21 +96,13 @@ class Parameter:
         return self._value
 
     def get_parameter_value(self) -> ParameterValue:
-        message = ParameterValue(type=int(self._type))
+        message = ParameterValue(type=self._type.value)
         if self._type != Parameter.Type.NOT_SET:
-            value = list(self._value) if isinstance(self._value, tuple) else self._value
-            setattr(message, _FIELDS[self._type], value)
+            setattr(message, _FIELDS[self._type.value], self._value)
         return message
 
     def to_parameter_msg(self) -> ParameterMsg:
         return ParameterMsg(name=self._name, value=self.get_parameter_value())
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Parameter):
-            return NotImplemented
-        return (self._name, self._type, self._value) == (other._name, other._type, other._value)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Parameter(name={self._name!r}, type={self._type.name}, value={self._value!r})"
@@ -134,12 +119,16 @@ def parameter_value_to_python(parameter_value: ParameterValue) -> Any:
 
 
 def get_parameter_value(string_value: str) -> ParameterValue:
-    """A value as typed on a command line (YAML) as a message."""
-    value = arguments.parse_value(string_value)
+    """A value as typed by hand (YAML) as a message; what is nothing else is a string."""
     try:
-        return Parameter("", value=value).get_parameter_value()
+        value = yaml.safe_load(string_value)
+    except yaml.YAMLError:
+        value = None
+    value = string_value if value is None else value
+    try:
+        return Parameter("", value=value if value != [] else [False]).get_parameter_value()
     except (TypeError, AssertionError):
-        return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=string_value)
+        return Parameter("", value=string_value).get_parameter_value()
 
 
 def parameter_dict_from_yaml_file(
@@ -148,19 +137,37 @@ def parameter_dict_from_yaml_file(
     target_nodes: Sequence[str] | None = None,
     namespace: str = "",
 ) -> dict[str, ParameterMsg]:
-    """Parameters of a YAML file as messages by name; for `target_nodes` only, if given."""
+    """Parameters of a YAML file as messages by name, which `namespace` is put before.
+
+    Those of all nodes, or of `target_nodes` as the file names them, and of `/**` with `use_wildcard`.
+    RuntimeError for nodes that are not there and for what is no parameter file."""
+    sections = yaml.safe_load(Path(parameter_file).read_text()) or {}
+    names = [name for name in target_nodes or sections if name != "/**"]
+    if missing := [name for name in names if name not in sections]:
+        there = ", ".join(map(str, sections))
+        raise RuntimeError(f"{parameter_file} has no parameters for {missing[0]}, only for: {there}")
+    if use_wildcard and "/**" in sections:
+        names.insert(0, "/**")
+    if not names:
+        raise RuntimeError(f"{parameter_file} has none of the parameters that were selected")
     found: dict[str, ParameterMsg] = {}
-    wanted = (
-        None
-        if target_nodes is None
-        else {name if name.startswith("/") else f"/{name}" for name in target_nodes}
-    )
-    for pattern, name, value in arguments.load_parameter_file(parameter_file):
-        full = pattern if pattern.startswith("/") else f"/{pattern}"
-        if full == "/**" and not use_wildcard:
-            continue
-        if full != "/**" and wanted is not None and full not in wanted:
-            continue
-        key = f"{namespace}{PARAMETER_SEPARATOR_STRING}{name}" if namespace else name
-        found[key] = Parameter(key, value=value).to_parameter_msg()
+    for node in names:
+        section = sections[node]
+        if not isinstance(section, dict) or "ros__parameters" not in section:
+            raise RuntimeError(f"{parameter_file} is not a valid ROS parameter file for node {node}")
+        for name, value in _flatten(section["ros__parameters"] or {}, namespace).items():
+            found[name] = ParameterMsg(name=name, value=get_parameter_value(str(value)))
     return found
+
+
+def _flatten(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Nested mappings as one, names joined with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= (
+            _flatten(value, f"{name}{PARAMETER_SEPARATOR_STRING}")
+            if isinstance(value, dict)
+            else {name: value}
+        )
+    return flat

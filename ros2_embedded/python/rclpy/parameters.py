@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
     ListParametersResult,
     ParameterDescriptor,
     ParameterEvent,
+    ParameterValue,
     SetParametersResult,
 )
+from rcl_interfaces.msg import Parameter as ParameterMsg
 from rcl_interfaces.srv import (
     DescribeParameters,
     GetParameters,
@@ -22,7 +29,6 @@ from rcl_interfaces.srv import (
 )
 
 from rclpy.exceptions import (
-    InvalidParameterException,
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterAlreadyDeclaredException,
@@ -32,6 +38,7 @@ from rclpy.exceptions import (
 )
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_parameter_events, qos_profile_parameters
+from rclpy.validate_parameter_name import validate_parameter_name
 
 if TYPE_CHECKING:
     from rclpy.publisher import Publisher
@@ -39,11 +46,22 @@ if TYPE_CHECKING:
 SetCallback = Callable[[list[Parameter]], SetParametersResult]
 
 
-def _step_ok(value: float, low: float, high: float, step: float) -> bool:
-    if step == 0 or abs(value - high) <= 1e-9 * max(1.0, abs(high)):
-        return True
-    ratio = (value - low) / step
-    return abs(ratio - round(ratio)) <= 1e-6
+REL_TOL = 1e-6  # how close a number must come to an end or a step of its range
+
+
+def _range_problem(name: str, value: float, limits: IntegerRange | FloatingPointRange) -> str:
+    """Why a number is not in a range; empty if it is. Both ends are always in it."""
+    low, high = sorted((limits.from_value, limits.to_value))
+    if math.isclose(value, low, rel_tol=REL_TOL) or math.isclose(value, high, rel_tol=REL_TOL):
+        return ""
+    words = f"Min: {low}, Max: {high}, value: {value}"
+    if not low < value < high:
+        return f"Parameter {name} out of range. {words}"
+    if limits.step:
+        nearest = low + round((value - low) / limits.step) * limits.step
+        if not math.isclose(nearest, value, rel_tol=REL_TOL):
+            return f"The parameter value for {name} is not a valid step. {words}, step: {limits.step}"
+    return ""
 
 
 class ParameterMixin:
@@ -71,67 +89,79 @@ class ParameterMixin:
         descriptor: ParameterDescriptor | None = None,
         ignore_override: bool = False,
     ) -> Parameter:
-        """Declares one parameter. Its type is fixed by `value` (a default, or a Parameter.Type) or the
-        descriptor, unless `descriptor.dynamic_typing`; launch files and `-p` may override the default."""
-        return self.declare_parameters(
-            "", [(name, value, descriptor or ParameterDescriptor())], ignore_override
-        )[0]
+        """Declares one parameter. Its type is fixed by `value` (a default, or a Parameter.Type), unless
+        `descriptor.dynamic_typing`; launch files and `-p` may override the default."""
+        bare = value is None and descriptor is None
+        entry = (name,) if bare else (name, value, descriptor or ParameterDescriptor())
+        return self.declare_parameters("", [entry], ignore_override)[0]
 
     def declare_parameters(
         self, namespace: str, parameters: Sequence[tuple[Any, ...]], ignore_override: bool = False
     ) -> list[Parameter]:
-        """Declares (name[, value[, descriptor]]) tuples, names prefixed with `namespace.`."""
-        return [self.__declare(namespace, *entry, ignore_override=ignore_override) for entry in parameters]
+        """Declares (name[, value or type[, descriptor]]) tuples, names prefixed with `namespace.`.
 
-    def __declare(
-        self,
-        namespace: str,
-        name: str,
-        value: Any = None,
-        descriptor: ParameterDescriptor | None = None,
-        *,
-        ignore_override: bool = False,
-    ) -> Parameter:
-        full = f"{namespace}.{name}" if namespace else name
-        if not isinstance(name, str) or not full:
-            raise InvalidParameterException(str(full))
-        if full in self.__parameters:
-            raise ParameterAlreadyDeclaredException(full)
-        descriptor = descriptor or ParameterDescriptor()
-        if not isinstance(descriptor, ParameterDescriptor):
-            raise TypeError(f"descriptor of parameter {full!r} is {descriptor!r}, not a ParameterDescriptor")
-        descriptor.name = full
-        if isinstance(value, Parameter.Type):
-            descriptor.type, value = int(value), None
-        if value is None and descriptor.type == 0:
-            descriptor.dynamic_typing = True
-        default = Parameter(full, value=value)
-        parameter = default if ignore_override else self._rclpy_overrides.get(full, default)
-        if descriptor.dynamic_typing:
-            descriptor.type = 0
-        elif descriptor.type == 0:
-            descriptor.type = int(default.type_)
-        parameter = self.__fit_empty(parameter, descriptor)
-        if value is None and parameter is default:
-            self.__parameters[full], self.__descriptors[full] = parameter, descriptor
-            return parameter
-        if not descriptor.dynamic_typing and parameter.type_ != descriptor.type:
-            raise InvalidParameterTypeException(parameter, Parameter.Type(descriptor.type).name)
-        self.__descriptors[full] = descriptor
-        problem = self.__problem(parameter, declaring=True) or self.__rejected([parameter])
-        if problem:
-            del self.__descriptors[full]
-            raise InvalidParameterValueException(full, parameter.value, problem)
-        self.__store([parameter])
-        return parameter
+        Nothing is declared if a tuple is wrong or a name is declared already; if a value is refused, what
+        came before it stays declared."""
+        entries = [self.__entry(namespace, *self.__checked_tuple(entry)) for entry in parameters]
+        if again := [name for name, _, _ in entries if name in self.__parameters]:
+            raise ParameterAlreadyDeclaredException(again)
+        declared = []
+        for name, value, descriptor in entries:
+            override = None if ignore_override else self._rclpy_overrides.get(name)
+            parameter = Parameter(name, value=override.value if override else value)
+            self.__declare(parameter, descriptor)
+            declared.append(self.__parameters[name])
+        return declared
 
     @staticmethod
-    def __fit_empty(parameter: Parameter, descriptor: ParameterDescriptor) -> Parameter:
-        """An empty list fits every array type."""
-        wanted = Parameter.Type(descriptor.type)
-        if parameter.value == [] and wanted >= Parameter.Type.BYTE_ARRAY and parameter.type_ != wanted:
-            return Parameter(parameter.name, wanted, [])
-        return parameter
+    def __checked_tuple(entry: tuple[Any, ...]) -> tuple[str, Any, ParameterDescriptor]:
+        """Name, value and descriptor of what `declare_parameters` was given; TypeError for what is wrong."""
+        if not 1 <= len(entry) <= 3:
+            raise TypeError(f"{entry} is not (name[, value or type[, descriptor]])")
+        name, value, descriptor = (*entry, None, None)[:3]
+        if not isinstance(name, str):
+            raise TypeError(f"parameter name {name!r} is not a str")
+        if len(entry) == 3 and not isinstance(descriptor, ParameterDescriptor):
+            raise TypeError(f"descriptor of parameter {name!r} is {descriptor!r}, not a ParameterDescriptor")
+        if len(entry) == 1:
+            warnings.warn(
+                f"declaring parameter {name!r} without a value is deprecated: give a default, a "
+                "Parameter.Type, or a descriptor with dynamic_typing=True",
+                stacklevel=4,
+            )
+            descriptor = ParameterDescriptor(dynamic_typing=True)
+        return name, value, descriptor or ParameterDescriptor()
+
+    @staticmethod
+    def __entry(
+        namespace: str, name: str, value: Any, descriptor: ParameterDescriptor
+    ) -> tuple[str, Any, Any]:
+        """Full name, default and descriptor with its type; ValueError for contradictions."""
+        full = f"{namespace}.{name}" if namespace else name
+        validate_parameter_name(full)
+        if isinstance(value, Parameter.Type):
+            if value == Parameter.Type.NOT_SET:
+                raise ValueError(f"parameter {full!r} cannot be of type NOT_SET")
+            if descriptor.dynamic_typing:
+                raise ValueError(f"parameter {full!r} has dynamic_typing=True and a type as well")
+            descriptor.type, value = value.value, None
+        elif not descriptor.dynamic_typing:
+            descriptor.type = Parameter.Type.from_parameter_value(value).value
+            if descriptor.type == Parameter.Type.NOT_SET.value:
+                raise ValueError(
+                    f"parameter {full!r} needs a default that is not PARAMETER_NOT_SET, or a type"
+                )
+        return full, value, descriptor
+
+    def __declare(self, parameter: Parameter, descriptor: ParameterDescriptor) -> None:
+        descriptor.name = parameter.name
+        if not descriptor.dynamic_typing and parameter.type_.value not in (0, descriptor.type):
+            raise InvalidParameterTypeException(parameter, Parameter.Type(descriptor.type).name)
+        problem = self.__problem(parameter, descriptor) or self.__rejected([parameter])
+        if problem:
+            raise InvalidParameterValueException(parameter.name, parameter.value, problem)
+        self.__descriptors[parameter.name] = descriptor
+        self.__store([parameter], declaring=True)
 
     def undeclare_parameter(self, name: str) -> None:
         if name not in self.__parameters:
@@ -165,10 +195,16 @@ class ParameterMixin:
             return self.__parameters[name]
         return alternative_value or Parameter(name)
 
-    def get_parameter_type(self, name: str) -> Parameter.Type:
+    def get_parameter_type(self, name: str) -> int | Parameter.Type:
+        """The number of the type, as in messages; Parameter.Type.NOT_SET for an undeclared parameter where
+        those are allowed."""
+        if name in self.__parameters:
+            return self.__parameters[name].type_.value
         return self.get_parameter(name).type_
 
-    def get_parameter_types(self, names: list[str]) -> list[Parameter.Type]:
+    def get_parameter_types(self, names: list[str]) -> list[int | Parameter.Type]:
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("All names must be instances of type str")
         return [self.get_parameter_type(name) for name in names]
 
     def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
@@ -186,24 +222,45 @@ class ParameterMixin:
         return [self.describe_parameter(name) for name in names]
 
     def set_descriptor(
-        self, name: str, descriptor: ParameterDescriptor, alternative_value: Any = None
-    ) -> Any:
-        old = self.describe_parameter(name)
-        if old.read_only:
+        self, name: str, descriptor: ParameterDescriptor, alternative_value: ParameterValue | None = None
+    ) -> ParameterValue:
+        """Replaces a descriptor; the value stays if it complies, else it becomes the alternative, else this
+        raises InvalidParameterValueException."""
+        if name not in self.__parameters:
+            return self.get_parameter(name).get_parameter_value()
+        if self.__descriptors[name].read_only:
             raise ParameterImmutableException(name)
-        descriptor.name, descriptor.type = name, old.type
-        self.__descriptors[name] = descriptor
-        return self.get_parameter(name).get_parameter_value()
+        descriptor.name = name
+        candidates = [self.get_parameter(name)]
+        if alternative_value is not None:
+            candidates.append(Parameter.from_parameter_msg(ParameterMsg(name=name, value=alternative_value)))
+        problem = ""
+        for parameter in candidates:
+            problem = self.__problem(parameter, descriptor)
+            if not problem:
+                self.__parameters[name], self.__descriptors[name] = parameter, descriptor
+                return parameter.get_parameter_value()
+        raise InvalidParameterValueException(name, parameter.value, problem)
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
-        """Sets one by one; a result each."""
-        self.__check_declared(parameter_list)
-        return [self.__set([parameter]) for parameter in parameter_list]
+        """Sets one by one, a result each. ParameterNotDeclaredException for an undeclared one: those before
+        it stay set, those after it are not tried."""
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """Sets all or none."""
+        """Sets all or none; ParameterNotDeclaredException if one is undeclared."""
+        if self.__pre_set:
+            parameter_list = [parameter for change in self.__pre_set for parameter in change(parameter_list)]
+            if not parameter_list:
+                return SetParametersResult(reason="parameter list empty after pre-set callbacks")
         self.__check_declared(parameter_list)
-        return self.__set(parameter_list)
+        known = self.__descriptors
+        problems = (self.__problem(p, known[p.name], is_set=True) for p in parameter_list if p.name in known)
+        problem = next(filter(None, problems), "") or self.__rejected(parameter_list)
+        if problem:
+            return SetParametersResult(reason=problem)
+        self.__store(parameter_list)
+        return SetParametersResult(successful=True)
 
     def __check_declared(self, parameters: list[Parameter]) -> None:
         if not all(isinstance(parameter, Parameter) for parameter in parameters):
@@ -212,75 +269,69 @@ class ParameterMixin:
         if missing and not self.__allow_undeclared_parameters:
             raise ParameterNotDeclaredException(missing)
 
-    def __set(self, parameters: list[Parameter]) -> SetParametersResult:
-        for change in self.__pre_set:
-            parameters = change(parameters)
-            if not parameters:
-                return SetParametersResult(
-                    successful=False, reason="parameter list empty after pre-set callbacks"
-                )
-        for parameter in parameters:
-            self.__descriptors.setdefault(
-                parameter.name, ParameterDescriptor(name=parameter.name, dynamic_typing=True)
-            )
-        parameters = [self.__fit_empty(p, self.__descriptors[p.name]) for p in parameters]
-        problem = next(filter(None, map(self.__problem, parameters)), "") or self.__rejected(parameters)
-        if problem:
-            return SetParametersResult(successful=False, reason=problem)
-        self.__store(parameters)
-        for callback in self.__post_set:
-            callback(parameters)
-        return SetParametersResult(successful=True)
-
-    def __problem(self, parameter: Parameter, declaring: bool = False) -> str:
-        """Why a value may not be set; empty if it may."""
-        descriptor, value = self.__descriptors[parameter.name], parameter.value
-        if descriptor.read_only and not declaring:
+    @staticmethod
+    def __problem(parameter: Parameter, descriptor: ParameterDescriptor, is_set: bool = False) -> str:
+        """Why a value does not comply with a descriptor; empty if it does. `is_set`: it is there already."""
+        if is_set and descriptor.read_only:
             return f"Trying to set a read-only parameter: {parameter.name}."
-        if not descriptor.dynamic_typing and parameter.type_ != descriptor.type:
+        if descriptor.dynamic_typing:
+            descriptor.type = parameter.type_.value
+        elif is_set and parameter.type_ == Parameter.Type.NOT_SET:
+            return "Static parameter cannot be undeclared"
+        elif parameter.type_.value not in (0, descriptor.type):
             expected = Parameter.Type(descriptor.type)
-            return f"Wrong parameter type, expected '{expected.name}' got '{parameter.type_.name}'"
-        for kind, ranges in ((int, descriptor.integer_range), (float, descriptor.floating_point_range)):
-            if isinstance(value, kind) and not isinstance(value, bool) and ranges:
-                low, high, step = ranges[0].from_value, ranges[0].to_value, ranges[0].step
-                if not low <= value <= high:
-                    return f"Parameter {parameter.name} out of range. Min: {low}, Max: {high}, value: {value}"
-                if not _step_ok(value, low, high, step):
-                    return (
-                        f"The parameter value for {parameter.name} is not a valid step. "
-                        f"Min: {low}, max: {high}, value: {value}, step: {step}"
-                    )
-        return ""
+            return f"Wrong parameter type, expected '{expected}' got '{parameter.type_}'"
+        limits = {
+            Parameter.Type.INTEGER: descriptor.integer_range,
+            Parameter.Type.DOUBLE: descriptor.floating_point_range,
+        }.get(parameter.type_)
+        return _range_problem(parameter.name, parameter.value, limits[0]) if limits else ""
 
     def __rejected(self, parameters: list[Parameter]) -> str:
-        for callback in reversed(self.__on_set):
+        """Why a callback refuses; empty if none does."""
+        for callback in self.__on_set:
             result = callback(parameters)
+            if not isinstance(result, SetParametersResult):
+                return f"Callback returned an invalid type, {result!r} is no SetParametersResult"
             if not result.successful:
                 return result.reason or "rejected by a callback"
         return ""
 
-    def __store(self, parameters: list[Parameter]) -> None:
+    def __store(self, parameters: list[Parameter], declaring: bool = False) -> None:
+        """Stores values and publishes the event; a value of None undeclares, unless that is the default."""
         event = ParameterEvent(node=self.get_fully_qualified_name(), stamp=self.get_clock().now().to_msg())  # type: ignore[attr-defined]
         for parameter in parameters:
-            name, known = parameter.name, parameter.name in self.__parameters
-            message = parameter.to_parameter_msg()
-            if parameter.type_ == Parameter.Type.NOT_SET:
-                if known:
-                    event.deleted_parameters.append(message)
-                    del self.__parameters[name], self.__descriptors[name]
+            name, message = parameter.name, parameter.to_parameter_msg()
+            if parameter.type_ == Parameter.Type.NOT_SET and not declaring:
+                event.deleted_parameters.append(message)
+                self.__parameters.pop(name, None)
+                self.__descriptors.pop(name, None)
                 continue
-            (event.changed_parameters if known else event.new_parameters).append(message)
+            self.__descriptors.setdefault(name, ParameterDescriptor(name=name, dynamic_typing=True))
+            is_new = self.get_parameter_or(name).type_ == Parameter.Type.NOT_SET
+            (event.new_parameters if is_new else event.changed_parameters).append(message)
             self.__parameters[name] = parameter
         if self.__events is not None and self.context.ok():  # type: ignore[attr-defined]
             self.__events.publish(event)
+        for callback in self.__post_set:
+            callback(parameters)
+
+    # The callback that was added last is called first.
 
     def add_pre_set_parameters_callback(self, callback: Callable[[list[Parameter]], list[Parameter]]) -> None:
+        """Changes what is to be set: every callback gets the list, all that they return is set."""
         self.__pre_set.insert(0, callback)
 
     def add_on_set_parameters_callback(self, callback: SetCallback) -> None:
-        self.__on_set.append(callback)
+        """Accepts or refuses what is to be set or declared."""
+        if not callable(callback):
+            raise TypeError(f"Callback must be callable, got {callback!r}")
+        self.__on_set.insert(0, callback)
 
     def add_post_set_parameters_callback(self, callback: Callable[[list[Parameter]], None]) -> None:
+        """Hears what was set or declared."""
+        if not callable(callback):
+            raise TypeError(f"Callback must be callable, got {callback!r}")
         self.__post_set.insert(0, callback)
 
     def remove_pre_set_parameters_callback(self, callback: Callable) -> None:
@@ -294,18 +345,25 @@ class ParameterMixin:
 
     def list_parameters(self, prefixes: list[str], depth: int) -> ListParametersResult:
         """Names below `prefixes` (none: all), at most `depth` levels deep (0: all)."""
+        if not isinstance(prefixes, list) or not all(isinstance(prefix, str) for prefix in prefixes):
+            raise TypeError(f"The prefixes argument must be a list of str, not {prefixes!r}")
+        if not isinstance(depth, int):
+            raise TypeError(f"The depth must be instance of type int, not {depth!r}")
+        if depth < 0:
+            raise ValueError(f"The depth must be greater than or equal to zero, not {depth}")
+
+        def below(name: str, prefix: str) -> bool:
+            start = f"{prefix}." if prefix else ""
+            shallow = depth == 0 or name.removeprefix(start).count(".") < depth
+            return name == prefix or (name.startswith(start) and shallow)
+
         result = ListParametersResult()
         for name in self.__parameters:
-            for prefix in prefixes or [""]:
-                start = f"{prefix}." if prefix else ""
-                if name != prefix and not name.startswith(start):
-                    continue
-                if depth == 0 or name.removeprefix(start).count(".") < depth:
-                    result.names.append(name)
-                    parent = name.rpartition(".")[0]
-                    if parent and parent not in result.prefixes:
-                        result.prefixes.append(parent)
-                    break
+            if any(below(name, prefix) for prefix in prefixes or [""]):
+                result.names.append(name)
+                parent = name.rpartition(".")[0]
+                if parent and parent not in result.prefixes:
+                    result.prefixes.append(parent)
         return result
 
     def _rclpy_start_parameter_services(self) -> None:
@@ -318,18 +376,22 @@ class ParameterMixin:
         serve(SetParameters, f"{name}/set_parameters", self.__on_set_service)
         serve(SetParametersAtomically, f"{name}/set_parameters_atomically", self.__on_set_atomically)
 
+    # A request that names one unknown parameter gets an empty answer.
+
     def __on_describe(self, request: Any, response: Any) -> Any:
-        response.descriptors = [self.__descriptors.get(n, ParameterDescriptor(name=n)) for n in request.names]
+        with contextlib.suppress(ParameterNotDeclaredException):
+            response.descriptors = self.describe_parameters(request.names)
         return response
 
     def __on_get(self, request: Any, response: Any) -> Any:
-        found = [self.__parameters.get(name, Parameter(name)) for name in request.names]
-        response.values = [parameter.get_parameter_value() for parameter in found]
+        with contextlib.suppress(ParameterNotDeclaredException, ParameterUninitializedException):
+            response.values = [p.get_parameter_value() for p in self.get_parameters(request.names)]
         return response
 
     def __on_get_types(self, request: Any, response: Any) -> Any:
-        found = [self.__parameters.get(name, Parameter(name)) for name in request.names]
-        response.types = [int(parameter.type_) for parameter in found]
+        with contextlib.suppress(ParameterNotDeclaredException):
+            kinds = self.get_parameter_types(request.names)
+            response.types = [kind.value if isinstance(kind, Parameter.Type) else kind for kind in kinds]
         return response
 
     def __on_list(self, request: Any, response: Any) -> Any:
@@ -349,4 +411,4 @@ class ParameterMixin:
         try:
             return self.set_parameters_atomically(parameters)
         except ParameterNotDeclaredException as error:
-            return SetParametersResult(successful=False, reason=str(error))
+            return SetParametersResult(reason=str(error))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from enum import Enum, IntEnum
+from operator import attrgetter
 from typing import Any
 
 from embedded_dds import dds
 
 from rclpy.duration import Duration
-
-_UNSET = Duration()
 
 
 class InvalidQoSProfileException(Exception):
@@ -19,14 +20,27 @@ class InvalidQoSProfileException(Exception):
         super().__init__("Invalid QoSProfile", *args)
 
 
+class _LongName:
+    """The name that a policy's value had in the first distributions of ROS 2; using it gives a warning."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, obj: object, policy: Any) -> Any:
+        warnings.warn(
+            f"Use {policy.__name__}.{self._name} instead of the deprecated long name.", stacklevel=2
+        )
+        return policy[self._name]
+
+
 class _Policy(IntEnum):
     @classmethod
     def short_keys(cls) -> list[str]:
         return [key.lower() for key in cls.__members__]
 
     @classmethod
-    def get_from_short_key(cls, name: str) -> Any:
-        return cls[name.upper()]
+    def get_from_short_key(cls, name: str) -> int:
+        return cls[name.upper()].value
 
     @property
     def short_key(self) -> str:
@@ -64,6 +78,13 @@ class LivelinessPolicy(_Policy):
     BEST_AVAILABLE = 5
 
 
+for _class in (HistoryPolicy, ReliabilityPolicy, DurabilityPolicy, LivelinessPolicy):
+    for _member in _class:
+        if _member.name != "BEST_AVAILABLE":
+            _prefix = f"RMW_QOS_POLICY_{_class.__name__.removesuffix('Policy').upper()}"
+            type.__setattr__(_class, f"{_prefix}_{_member.name}", _LongName(_member.name))
+
+
 class QoSPolicyKind(IntEnum):
     INVALID = 1
     DURABILITY = 2
@@ -94,69 +115,117 @@ _DDS_POLICIES = {
 }  # fmt: skip
 
 
-def qos_policy_name_from_kind(kind: int) -> str:
-    names = {
-        int(k): f"{k.name}_QOS_POLICY" if k.name in ("RELIABILITY", "DURABILITY") else k.name
-        for k in QoSPolicyKind
-    }
-    return names.get(int(kind), "INVALID")
+def qos_policy_name_from_kind(policy_kind: int) -> str:
+    return QoSPolicyKind(policy_kind).name
+
+
+def _checked(name: str, kinds: tuple[type, ...], convert: Callable[[Any], Any] = lambda value: value) -> Any:
+    """An attribute of a profile that checks what it is given; AssertionError for another type."""
+
+    def set_(self: QoSProfile, value: Any) -> None:
+        words = " or ".join(kind.__name__ for kind in kinds)
+        assert isinstance(value, kinds), f"{name} must be of type {words}, not {value!r}"
+        setattr(self, f"_{name}", convert(value))
+
+    return property(attrgetter(f"_{name}"), set_)
 
 
 class QoSProfile:
-    """A profile. `history` or `depth` must be given, unless `based_on` names a profile to change."""
+    """A profile. `history` or `depth` must be given; durations of zero mean none."""
 
-    __slots__ = (
-        "avoid_ros_namespace_conventions", "deadline", "depth", "durability", "history", "lifespan",
-        "liveliness", "liveliness_lease_duration", "reliability",
+    _names = (
+        "history", "depth", "reliability", "durability", "lifespan", "deadline", "liveliness",
+        "liveliness_lease_duration", "avoid_ros_namespace_conventions",
     )  # fmt: skip
+    __slots__ = tuple(f"_{name}" for name in _names)
 
-    def __init__(self, based_on: QoSProfile | None = None, **kwargs: Any) -> None:
-        base = {name: getattr(based_on, name) for name in self.__slots__} if based_on else {}
-        values = base | kwargs
-        if unknown := set(values) - set(self.__slots__):
-            raise TypeError(
-                f"unknown QoS policies {', '.join(sorted(unknown))}; there are {', '.join(self.__slots__)}"
-            )
-        if "history" not in values and "depth" not in values:
+    history = _checked("history", (HistoryPolicy, int), HistoryPolicy)
+    reliability = _checked("reliability", (ReliabilityPolicy, int), ReliabilityPolicy)
+    durability = _checked("durability", (DurabilityPolicy, int), DurabilityPolicy)
+    liveliness = _checked("liveliness", (LivelinessPolicy, int), LivelinessPolicy)
+    lifespan = _checked("lifespan", (Duration,))
+    deadline = _checked("deadline", (Duration,))
+    liveliness_lease_duration = _checked("liveliness_lease_duration", (Duration,))
+    avoid_ros_namespace_conventions = _checked("avoid_ros_namespace_conventions", (bool,))
+
+    def __init__(self, **kwargs: Any) -> None:
+        unknown = set(kwargs) - set(self._names)
+        assert not unknown, f"unknown QoS policies {unknown}; there are {', '.join(self._names)}"
+        if "history" not in kwargs and "depth" not in kwargs:
             raise InvalidQoSProfileException("History and/or depth settings are required.")
-        self.history = HistoryPolicy(values.get("history", HistoryPolicy.KEEP_LAST))
-        if self.history == HistoryPolicy.KEEP_LAST and "depth" not in values:
+        if kwargs.get("history") == HistoryPolicy.KEEP_LAST and "depth" not in kwargs:
             raise InvalidQoSProfileException("History set to KEEP_LAST without a depth setting.")
-        self.depth = values.get("depth", 0)
-        if not isinstance(self.depth, int) or self.depth < 0:
-            raise ValueError(f"Depth must be an integer >= 0, not {self.depth!r}")
-        self.reliability = ReliabilityPolicy(values.get("reliability", ReliabilityPolicy.RELIABLE))
-        self.durability = DurabilityPolicy(values.get("durability", DurabilityPolicy.VOLATILE))
-        self.liveliness = LivelinessPolicy(values.get("liveliness", LivelinessPolicy.SYSTEM_DEFAULT))
-        for name in ("deadline", "lifespan", "liveliness_lease_duration"):
-            if not isinstance(values.get(name, _UNSET), Duration):
-                raise TypeError(f"{name} must be a Duration, not {values[name]!r}")
-            setattr(self, name, values.get(name, _UNSET))
-        self.avoid_ros_namespace_conventions = bool(values.get("avoid_ros_namespace_conventions", False))
+        for name, default in _DEFAULTS.items():
+            setattr(self, name, kwargs.get(name, default))
+
+    @property
+    def depth(self) -> int:
+        return self._depth
+
+    @depth.setter
+    def depth(self, value: int) -> None:
+        assert isinstance(value, int), f"depth must be an int, not {value!r}"
+        if value == 0 and self.history == HistoryPolicy.KEEP_LAST:
+            warnings.warn(
+                "A zero depth with KEEP_LAST makes no sense; it is taken as SYSTEM_DEFAULT.", stacklevel=2
+            )
+        self._depth = value
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, QoSProfile):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+            return False
+        return all(getattr(self, name) == getattr(other, name) for name in self._names)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __repr__(self) -> str:
-        return f"QoSProfile({', '.join(f'{name}={getattr(self, name)!s}' for name in self.__slots__)})"
+    def __str__(self) -> str:
+        return f"QoSProfile({', '.join(f'{name}={getattr(self, name)}' for name in self._names)})"
 
-    def get_c_qos_profile(self) -> QoSProfile:
-        return self
+    def _with(self, **changes: Any) -> QoSProfile:
+        return QoSProfile(**{name: getattr(self, name) for name in self._names} | changes)
+
+    def _for_publisher(self) -> QoSProfile:
+        """Without BEST_AVAILABLE: a publisher offers most if it is reliable and keeps messages."""
+        changes: dict[str, Any] = {}
+        if self.reliability == ReliabilityPolicy.BEST_AVAILABLE:
+            changes["reliability"] = ReliabilityPolicy.RELIABLE
+        if self.durability == DurabilityPolicy.BEST_AVAILABLE:
+            changes["durability"] = DurabilityPolicy.TRANSIENT_LOCAL
+        return self._with(**changes) if changes else self
+
+    def _for_subscription(self, offered: Callable[[], list[dds.Qos]]) -> QoSProfile:
+        """Without BEST_AVAILABLE: a subscription asks for what every publisher that is there offers."""
+        reliable = self.reliability == ReliabilityPolicy.BEST_AVAILABLE
+        durable = self.durability == DurabilityPolicy.BEST_AVAILABLE
+        if not reliable and not durable:
+            return self
+        changes: dict[str, Any] = {}
+        found = offered()
+        if reliable:
+            all_reliable = all(qos.reliable for qos in found)
+            changes["reliability"] = (
+                ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
+            )
+        if durable:
+            all_durable = all(qos.transient_local for qos in found)
+            changes["durability"] = (
+                DurabilityPolicy.TRANSIENT_LOCAL if all_durable else DurabilityPolicy.VOLATILE
+            )
+        return self._with(**changes)
 
     def _to_dds(self, user_data: bytes, ignore_local: bool = False) -> dds.Qos:
-        best_effort = (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.BEST_AVAILABLE)
+        def span(duration: Duration) -> int:
+            ns = duration.nanoseconds
+            return dds.FOREVER if ns in (0, _BEST_AVAILABLE_NS) else ns
+
         return dds.Qos(
             depth=0 if self.history == HistoryPolicy.KEEP_ALL else self.depth or 1,
-            reliable=self.reliability not in best_effort,
+            reliable=self.reliability != ReliabilityPolicy.BEST_EFFORT,
             transient_local=self.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-            deadline_ns=self.deadline.nanoseconds or dds.FOREVER,
-            lifespan_ns=self.lifespan.nanoseconds or dds.FOREVER,
+            deadline_ns=span(self.deadline),
+            lifespan_ns=span(self.lifespan),
             liveliness=2 if self.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC else 0,
-            lease_ns=self.liveliness_lease_duration.nanoseconds or dds.FOREVER,
+            lease_ns=span(self.liveliness_lease_duration),
             ignore_local=ignore_local,
             user_data=user_data,
         )
@@ -176,39 +245,97 @@ class QoSProfile:
         )
 
 
+def _strength(
+    what: str,
+    offered: IntEnum,
+    asked: IntEnum,
+    strong: IntEnum,
+    weak: IntEnum,
+    words: tuple[str, str, str, str],
+) -> tuple[str, str]:
+    """Whether a policy with a strong and a weak value fits, as (kind of problem, words)."""
+    weak_offer, strong_offer, weak_but, strong_but = words
+    unclear = ("SYSTEM_DEFAULT", "UNKNOWN")
+    if offered == weak and asked == strong:
+        return "ERROR", f"{weak_offer} and {strong_offer}"
+    if offered.name in unclear and asked == strong:
+        return "WARNING", strong_but.format(offered.name.lower())
+    if offered == weak and asked.name in unclear:
+        return "WARNING", weak_but.format(asked.name.lower())
+    if offered.name in unclear and asked.name in unclear:
+        a, b = offered.name.lower(), asked.name.lower()
+        return "WARNING", f"Publisher {what} is {a} and subscription {what} is {b}"
+    return "", ""
+
+
+def _span(offered: Duration, asked: Duration, missing: str, less: str) -> tuple[str, str]:
+    """Whether a policy that promises something within a time fits."""
+    if asked.nanoseconds == 0 or 0 < offered.nanoseconds <= asked.nanoseconds:
+        return "", ""
+    return "ERROR", less if offered.nanoseconds else missing
+
+
 def qos_check_compatible(
     publisher_qos: QoSProfile, subscription_qos: QoSProfile
 ) -> tuple[QoSCompatibility, str]:
-    """Whether a subscription would get a publisher's messages, and why not."""
-    reasons = []
-    if (publisher_qos.reliability, subscription_qos.reliability) == (
-        ReliabilityPolicy.BEST_EFFORT,
-        ReliabilityPolicy.RELIABLE,
-    ):
-        reasons.append("ERROR: Best effort publisher and reliable subscription;")
-    if (publisher_qos.durability, subscription_qos.durability) == (
-        DurabilityPolicy.VOLATILE,
-        DurabilityPolicy.TRANSIENT_LOCAL,
-    ):
-        reasons.append("ERROR: Volatile publisher and transient local subscription;")
-    offered, asked = publisher_qos.deadline.nanoseconds, subscription_qos.deadline.nanoseconds
-    if asked and (not offered or offered > asked):
-        reasons.append("ERROR: Subscription's deadline is less than publisher's deadline;")
-    if (publisher_qos.liveliness, subscription_qos.liveliness) == (
-        LivelinessPolicy.AUTOMATIC,
-        LivelinessPolicy.MANUAL_BY_TOPIC,
-    ):
-        reasons.append("ERROR: Publisher's liveliness is automatic and subscription's is manual by topic;")
-    return (QoSCompatibility.ERROR, "".join(reasons)) if reasons else (QoSCompatibility.OK, "")
+    """Whether a subscription would get a publisher's messages, and why not; a warning where nobody knows."""
+    a, b = publisher_qos, subscription_qos
+    found = [
+        _strength(
+            "reliability", a.reliability, b.reliability,
+            ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT,
+            ("Best effort publisher", "reliable subscription",
+             "Best effort publisher, but subscription is {}", "Reliable subscription, but publisher is {}"),
+        ),
+        _strength(
+            "durability", a.durability, b.durability,
+            DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE,
+            ("Volatile publisher", "transient local subscription",
+             "Volatile publisher, but subscription is {}",
+             "Transient local subscription, but publisher is {}"),
+        ),
+        _span(
+            a.deadline, b.deadline, "Subscription has a deadline, but publisher does not",
+            "Subscription deadline is less than publisher deadline",
+        ),
+        _strength(
+            "liveliness", a.liveliness, b.liveliness,
+            LivelinessPolicy.MANUAL_BY_TOPIC, LivelinessPolicy.AUTOMATIC,
+            ("Publisher's liveliness is automatic", "subscription's is manual by topic",
+             "Publisher's liveliness is automatic, but subscription's is {}",
+             "Subscription's liveliness is manual by topic, but publisher's is {}"),
+        ),
+        _span(
+            a.liveliness_lease_duration, b.liveliness_lease_duration,
+            "Subscription has a liveliness lease duration, but publisher does not",
+            "Subscription liveliness lease duration is less than publisher",
+        ),
+    ]  # fmt: skip
+    for verdict in (QoSCompatibility.ERROR, QoSCompatibility.WARNING):
+        if reasons := [f"{kind}: {words};" for kind, words in found if kind == verdict.name]:
+            return verdict, "".join(reasons)
+    return QoSCompatibility.OK, ""
 
 
-_system = {
-    "reliability": ReliabilityPolicy.SYSTEM_DEFAULT,
-    "durability": DurabilityPolicy.SYSTEM_DEFAULT,
-}
+_DEFAULTS = {
+    "history": HistoryPolicy.KEEP_LAST, "depth": 10, "reliability": ReliabilityPolicy.RELIABLE,
+    "durability": DurabilityPolicy.VOLATILE, "lifespan": Duration(), "deadline": Duration(),
+    "liveliness": LivelinessPolicy.SYSTEM_DEFAULT, "liveliness_lease_duration": Duration(),
+    "avoid_ros_namespace_conventions": False,
+}  # fmt: skip
+_BEST_AVAILABLE_NS = 2**63 - 2  # ROS 2's number for `whatever the other side has`
+DeadlineBestAvailable = Duration(nanoseconds=_BEST_AVAILABLE_NS)
+LivelinessLeaseDurationeBestAvailable = Duration(nanoseconds=_BEST_AVAILABLE_NS)
+
 qos_profile_default = QoSProfile(depth=10)
-qos_profile_unknown = QoSProfile(history=HistoryPolicy.UNKNOWN)
-qos_profile_system_default = QoSProfile(history=HistoryPolicy.SYSTEM_DEFAULT, **_system)
+qos_profile_unknown = QoSProfile(
+    history=HistoryPolicy.UNKNOWN, depth=0, reliability=ReliabilityPolicy.UNKNOWN,
+    durability=DurabilityPolicy.UNKNOWN, liveliness=LivelinessPolicy.UNKNOWN,
+)  # fmt: skip
+qos_profile_system_default = QoSProfile(
+    history=HistoryPolicy.SYSTEM_DEFAULT, depth=0, reliability=ReliabilityPolicy.SYSTEM_DEFAULT,
+    durability=DurabilityPolicy.SYSTEM_DEFAULT,
+)  # fmt: skip
 qos_profile_sensor_data = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 qos_profile_services_default = QoSProfile(depth=10)
 qos_profile_parameters = QoSProfile(depth=1000)
@@ -217,8 +344,10 @@ qos_profile_rosout_default = QoSProfile(
     depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL, lifespan=Duration(seconds=10)
 )
 qos_profile_best_available = QoSProfile(
-    depth=10, reliability=ReliabilityPolicy.BEST_AVAILABLE, durability=DurabilityPolicy.BEST_AVAILABLE
-)
+    depth=10, reliability=ReliabilityPolicy.BEST_AVAILABLE, durability=DurabilityPolicy.BEST_AVAILABLE,
+    deadline=DeadlineBestAvailable, liveliness=LivelinessPolicy.BEST_AVAILABLE,
+    liveliness_lease_duration=LivelinessLeaseDurationeBestAvailable,
+)  # fmt: skip
 qos_profile_action_status_default = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -246,6 +375,8 @@ def get_qos_profile(value: QoSProfile | int) -> QoSProfile:
     """What a `qos_profile` argument means: a profile, or a depth."""
     if isinstance(value, QoSProfile):
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return QoSProfile(depth=value)
-    raise TypeError(f"Expected QoSProfile or a depth as non-negative int, but received {value!r}")
+    if not isinstance(value, int):
+        raise TypeError(f"Expected QoSProfile or int, but received {value!r}")
+    if value < 0:
+        raise ValueError(f"history depth must be greater than or equal to zero, not {value}")
+    return QoSProfile(depth=value)

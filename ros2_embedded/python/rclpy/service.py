@@ -7,6 +7,7 @@ recognised by the missing `clientid=` in their USER_DATA and not answered.
 
 from __future__ import annotations
 
+import functools
 import struct
 import time
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from embedded_dds.dds import user_data_values
 from embedded_dds.types import deserialize, serialize
 
+from rclpy.destroyable import Destroyable
 from rclpy.exceptions import RCLError
+from rclpy.task import await_or_execute
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader, Writer
@@ -28,7 +31,7 @@ HEADER = struct.Struct("<Qq")
 FOREIGN = "its RMW must be rmw_cyclonedds_cpp for services, parameters and actions (topics work with any)"
 
 
-class Service:
+class Service(Destroyable):
     """Made by `Node.create_service`; the callback takes request and response and returns the response."""
 
     rank = 3
@@ -40,6 +43,7 @@ class Service:
         writer: Writer,
         srv_type: type,
         srv_name: str,
+        full_name: str,
         callback: Callable[..., Any],
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
@@ -47,20 +51,22 @@ class Service:
         self._node, self._reader, self._writer = node, reader, writer
         self.entity = reader.condition
         self.srv_type, self.srv_name, self.qos_profile = srv_type, srv_name, qos_profile
+        self._full_name = full_name
         self.callback, self.callback_group = callback, callback_group
         self._clients: dict[int, str] = {}  # request writer's handle -> client id
         self._reachable: set[str] = set()
 
     @property
     def service_name(self) -> str:
-        return self.srv_name
+        self._check_alive()
+        return self._full_name
 
     def take(self) -> Callable[[], Any] | None:
         for data, info in self._reader.take(1):
             client = self._client_of(info.publication_handle)
             if client is None:
                 message = (
-                    f"a request to {self.srv_name} came from a foreign peer and was not answered: {FOREIGN}"
+                    f"a request to {self._full_name} came from a foreign peer and was not answered: {FOREIGN}"
                 )
                 self._node.get_logger().error(message, throttle_duration_sec=10.0)
                 continue
@@ -68,9 +74,9 @@ class Service:
                 header = HEADER.unpack_from(data, 4)
                 request = deserialize(data, self.srv_type.Request, HEADER.size)
             except (ValueError, struct.error) as error:
-                self._node.get_logger().error(f"dropped a request to {self.srv_name}: {error}")
+                self._node.get_logger().error(f"dropped a request to {self._full_name}: {error}")
                 continue
-            return lambda: self._answer(client, header, request)
+            return functools.partial(self._answer, client, header, request)
         return None
 
     def _client_of(self, handle: int) -> str | None:
@@ -84,24 +90,14 @@ class Service:
             self._clients[handle] = client
         return self._clients[handle]
 
-    def _answer(self, client: str, header: tuple[int, int], request: Any) -> Any:
-        result = self.callback(request, self.srv_type.Response())
-        if hasattr(result, "__await__"):
-            return self._answer_later(client, header, result)
-        self._reply(client, header, result)
-        return None
-
-    async def _answer_later(self, client: str, header: tuple[int, int], result: Any) -> None:
-        self._reply(client, header, await result)
-
-    def _reply(self, client: str, header: tuple[int, int], response: Any) -> None:
-        if not isinstance(response, self.srv_type.Response):
-            raise TypeError(
-                f"callback of service {self.srv_name} returned {response!r}, not a {self.srv_type.Response}"
-            )
+    async def _answer(self, client: str, header: tuple[int, int], request: Any) -> None:
+        response = await await_or_execute(self.callback, request, self.srv_type.Response())
         self.send_response(response, (client, header))
 
     def send_response(self, response: Any, header: Any) -> None:
+        self._check_alive()
+        if not isinstance(response, self.srv_type.Response):
+            raise TypeError(f"service {self.srv_name} answers {response!r}, not a {self.srv_type.Response}")
         if not self._node.context.ok():
             raise RCLError("Failed to send response: context is invalid")
         client, numbers = header
@@ -124,6 +120,7 @@ class Service:
         self._node.destroy_service(self)
 
     def _close(self) -> None:
+        self._mark_destroyed()
         self._reader.close()
         self._writer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
 from collections.abc import Callable
@@ -9,12 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds.types import deserialize
 
+from rclpy.destroyable import Destroyable
+
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader
 
     from rclpy.callback_groups import CallbackGroup
     from rclpy.node import Node
     from rclpy.qos import QoSProfile
+
+
+def _takes(callback: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(callback).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without signature
+        return count == 1
+    return True
+
+
+def check_callback(callback: Callable[..., Any]) -> None:
+    """RuntimeError for what cannot be called with a message, or with a message and its info."""
+    if not callable(callback) or not (_takes(callback, 1) or _takes(callback, 2)):
+        raise RuntimeError(
+            "a subscription's callback should either be callable with one argument (the message) "
+            f"or two (the message and its info), not {callback!r}"
+        )
 
 
 def message_info(info: Any) -> dict[str, Any]:
@@ -26,7 +48,7 @@ def message_info(info: Any) -> dict[str, Any]:
     }
 
 
-class Subscription:
+class Subscription(Destroyable):
     """Made by `Node.create_subscription`; the callback takes the message and, if it has a second argument,
     its info."""
 
@@ -38,12 +60,13 @@ class Subscription:
         reader: Reader,
         msg_type: type,
         topic: str,
+        full_name: str,
         callback: Callable[..., Any],
         callback_group: CallbackGroup,
         qos_profile: QoSProfile,
         raw: bool,
     ) -> None:
-        self._node, self._reader = node, reader
+        self._node, self._reader, self._full_name = node, reader, full_name
         self.entity = reader.condition
         self.msg_type, self.topic, self.qos_profile, self.raw = msg_type, topic, qos_profile, raw
         self.callback_group = callback_group
@@ -51,7 +74,9 @@ class Subscription:
 
     @property
     def topic_name(self) -> str:
-        return self.topic
+        """The full name, remapped; `topic` is the name as given."""
+        self._check_alive()
+        return self._full_name
 
     @property
     def callback(self) -> Callable[..., Any]:
@@ -59,14 +84,8 @@ class Subscription:
 
     @callback.setter
     def callback(self, value: Callable[..., Any]) -> None:
-        self._callback = value
-        try:
-            inspect.signature(value).bind(object())
-            self._with_info = False
-        except TypeError:
-            self._with_info = True
-        except ValueError:  # a builtin without signature
-            self._with_info = False
+        check_callback(value)
+        self._callback, self._with_info = value, not _takes(value, 1)
 
     def _take_one(self) -> tuple[Any, Any] | None:
         for data, info in self._reader.take(1):
@@ -75,7 +94,7 @@ class Subscription:
             try:
                 return deserialize(data, self.msg_type), info
             except ValueError as error:
-                self._node.get_logger().error(f"dropped a sample on {self.topic}: {error}")
+                self._node.get_logger().error(f"dropped a sample on {self._full_name}: {error}")
         return None
 
     def take(self) -> Callable[[], Any] | None:
@@ -83,18 +102,19 @@ class Subscription:
         if found is None:
             return None
         message, info = found
-        callback = self._callback
         if self._with_info:
-            return lambda: callback(message, message_info(info))
-        return lambda: callback(message)
+            return functools.partial(self._callback, message, message_info(info))
+        return functools.partial(self._callback, message)
 
     def get_publisher_count(self) -> int:
+        self._check_alive()
         return self._reader.match_count()
 
     def destroy(self) -> None:
         self._node.destroy_subscription(self)
 
     def _close(self) -> None:
+        self._mark_destroyed()
         self._reader.close()
 
     def __enter__(self) -> Subscription:

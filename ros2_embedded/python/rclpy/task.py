@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Generator
+from enum import Enum
 from typing import Any
+
+
+async def await_or_execute(callback: Callable[..., Any], *args: Any) -> Any:
+    """The result of a function or coroutine function."""
+    return await callback(*args) if inspect.iscoroutinefunction(callback) else callback(*args)
+
+
+class FutureState(Enum):
+    PENDING = "PENDING"
+    CANCELLED = "CANCELLED"
+    FINISHED = "FINISHED"
 
 
 class Future:
@@ -16,104 +29,116 @@ class Future:
     Done callbacks run in the executor given, else in the thread that completes the future."""
 
     def __init__(self, *, executor: Any = None) -> None:
-        self._done = self._cancelled = False
+        self._state = FutureState.PENDING
         self._result: Any = None
         self._exception: Exception | None = None
-        self._exception_seen = False
+        self._exception_fetched = False
         self._callbacks: list[tuple[Callable[[Future], Any], bool]] = []
         self._lock = threading.Lock()
-        self._executor = weakref.ref(executor) if executor is not None else lambda: None
+        self._set_executor(executor)
+
+    def _set_executor(self, executor: Any) -> None:
+        self._executor: Callable[[], Any] = weakref.ref(executor) if executor is not None else lambda: None
 
     def __await__(self) -> Generator[Future, None, Any]:
-        while not self._done and not self._cancelled:
+        while self._pending():
             yield self
         return self.result()
 
+    def _pending(self) -> bool:
+        return self._state == FutureState.PENDING
+
     def done(self) -> bool:
-        return self._done or self._cancelled
+        """Whether there is a result or an exception; a cancelled future has neither."""
+        return self._state == FutureState.FINISHED
 
     def cancelled(self) -> bool:
-        return self._cancelled
+        return self._state == FutureState.CANCELLED
 
     def cancel(self) -> None:
         with self._lock:
-            if self._done or self._cancelled:
+            if not self._pending():
                 return
-            self._cancelled = True
+            self._state = FutureState.CANCELLED
         self._call_back()
 
     def result(self) -> Any:
+        """The result, None if there is none yet; raises the exception if there is one."""
         if self._exception is not None:
-            self._exception_seen = True
-            raise self._exception
+            raise self.exception()  # type: ignore[misc]
         return self._result
 
     def exception(self) -> Exception | None:
-        self._exception_seen = True
+        self._exception_fetched = True
         return self._exception
 
     def set_result(self, result: Any) -> None:
-        self._finish(result, None)
+        with self._lock:
+            self._result, self._state = result, FutureState.FINISHED
+        self._call_back()
 
     def set_exception(self, exception: Exception) -> None:
-        self._finish(None, exception)
-
-    def _finish(self, result: Any, exception: Exception | None) -> None:
         with self._lock:
-            if self._cancelled:
-                return
-            self._result, self._exception, self._done = result, exception, True
+            self._exception, self._exception_fetched = exception, False
+            self._state = FutureState.FINISHED
         self._call_back()
 
     def _call_back(self) -> None:
         with self._lock:
             callbacks, self._callbacks = self._callbacks, []
+        executor = self._executor()
         for callback, at_once in callbacks:
-            self._schedule(callback, at_once)
+            if executor is not None and not at_once:
+                executor.create_task(callback, self)
+                continue
+            try:
+                callback(self)
+            except Exception as error:  # the other callbacks are called all the same
+                warnings.warn(f"Unhandled exception in done callback: {error!r}", stacklevel=2)
 
-    def _schedule(self, callback: Callable[[Future], Any], at_once: bool) -> None:
+    def add_done_callback(self, callback: Callable[[Future], Any]) -> None:
+        """Calls `callback` with this future when it is done or cancelled; at once if it is already."""
+        self._when_done(callback, at_once=False)
+
+    def _when_done(self, callback: Callable[[Future], Any], at_once: bool = True) -> None:
+        """Adds a done callback; `at_once` runs it in the thread that completes the future."""
+        with self._lock:
+            if self._pending():
+                self._callbacks.append((callback, at_once))
+                return
         executor = self._executor()
         if executor is None or at_once:
             callback(self)
         else:
             executor.create_task(callback, self)
 
-    def add_done_callback(self, callback: Callable[[Future], Any]) -> None:
-        self._when_done(callback, at_once=False)
-
-    def _when_done(self, callback: Callable[[Future], Any], at_once: bool = True) -> None:
-        """Adds a done callback; `at_once` runs it in the thread that completes the future."""
-        with self._lock:
-            if not self.done():
-                self._callbacks.append((callback, at_once))
-                return
-        self._schedule(callback, at_once)
-
     def remove_done_callback(self, callback: Callable[[Future], Any]) -> bool:
+        """Whether the callback was there."""
         with self._lock:
             before = len(self._callbacks)
             self._callbacks = [entry for entry in self._callbacks if entry[0] != callback]
             return len(self._callbacks) < before
 
     def __del__(self) -> None:
-        if self._exception is not None and not self._exception_seen:
-            warnings.warn(f"The following exception was never retrieved: {self._exception!r}", stacklevel=1)
+        if self._exception is not None and not self._exception_fetched:
+            print(f"The following exception was never retrieved: {self._exception}", file=sys.stderr)
 
 
 class Task(Future):
-    """A function or coroutine function that an executor runs; a future of its result."""
+    """A function, coroutine function or coroutine that an executor runs; a future of its result."""
 
     def __init__(
-        self, handler: Callable[..., Any], args: Any = (), kwargs: Any = None, executor: Any = None
+        self, handler: Callable[..., Any], args: Any = None, kwargs: Any = None, executor: Any = None
     ) -> None:
         super().__init__(executor=executor)
-        self._handler, self._args, self._kwargs = handler, args, kwargs or {}
-        self._coroutine: Any = handler if inspect.iscoroutine(handler) else None
+        self._handler, self._args, self._kwargs = handler, args or (), kwargs or {}
+        if inspect.iscoroutinefunction(handler):
+            self._handler = handler(*self._args, **self._kwargs)
         self._running = threading.Lock()
 
     def __call__(self) -> None:
         """Runs to the end, or to the next unfinished future that is awaited."""
-        if self.done() or not self._running.acquire(blocking=False):
+        if not self._pending() or not self._running.acquire(blocking=False):
             return
         try:
             waits_for = self._step()
@@ -126,14 +151,11 @@ class Task(Future):
             self._running.release()
 
     def _step(self) -> Future | None:
-        if self._coroutine is None:
-            result = self._handler(*self._args, **self._kwargs)
-            if not inspect.iscoroutine(result):
-                self.set_result(result)
-                return None
-            self._coroutine = result
+        if not inspect.iscoroutine(self._handler):
+            self.set_result(self._handler(*self._args, **self._kwargs))
+            return None
         try:
-            waits_for = self._coroutine.send(None)
+            waits_for = self._handler.send(None)
         except StopIteration as stop:
             self.set_result(stop.value)
             return None
@@ -150,3 +172,8 @@ class Task(Future):
 
     def executing(self) -> bool:
         return self._running.locked()
+
+    def cancel(self) -> None:
+        if self._pending() and inspect.iscoroutine(self._handler):
+            self._handler.close()
+        super().cancel()

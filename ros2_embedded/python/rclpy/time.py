@@ -5,7 +5,8 @@ from __future__ import annotations
 from builtin_interfaces.msg import Time as TimeMsg
 
 from rclpy.clock_type import ClockType
-from rclpy.duration import S_TO_NS, Duration
+from rclpy.constants import S_TO_NS
+from rclpy.duration import Duration
 
 
 class Time:
@@ -38,6 +39,8 @@ class Time:
 
     @classmethod
     def from_msg(cls, msg: TimeMsg, clock_type: ClockType = ClockType.ROS_TIME) -> Time:
+        if not isinstance(msg, TimeMsg):
+            raise TypeError(f"{msg!r} is no builtin_interfaces.msg.Time")
         return cls(seconds=msg.sec, nanoseconds=msg.nanosec, clock_type=clock_type)
 
     def _other(self, other: Time) -> int:
@@ -76,8 +79,7 @@ class Time:
     def __ge__(self, other: Time) -> bool:
         return self._ns >= self._other(other) if isinstance(other, Time) else NotImplemented
 
-    def __hash__(self) -> int:
-        return hash(self._ns)
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Time(nanoseconds={self._ns}, clock_type={self._clock_type.name})"

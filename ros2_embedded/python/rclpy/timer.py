@@ -5,27 +5,18 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock
+from rclpy.destroyable import Destroyable
 from rclpy.exceptions import ROSInterruptException
-from rclpy.time import Time
 
 if TYPE_CHECKING:
     from rclpy.callback_groups import CallbackGroup
     from rclpy.context import Context
 
 
-@dataclass(frozen=True)
-class TimerInfo:
-    """When a call was due and when it was made; a timer callback may take it as its argument."""
-
-    expected_call_time: Time
-    actual_call_time: Time
-
-
-class Timer:
+class Timer(Destroyable):
     """Calls back every `timer_period_ns` of a clock. Calls that were missed are skipped, the phase is
     kept."""
 
@@ -47,42 +38,55 @@ class Timer:
         self._last = clock.now_ns()
         self._next = self._last + self._period
         self._wake: Callable[[], None] = lambda: None
-        self._with_info = callback is not None and _takes_info(callback)
 
     @property
     def timer_period_ns(self) -> int:
+        self._check_alive()
         return self._period
 
     @timer_period_ns.setter
     def timer_period_ns(self, value: int) -> None:
+        self._check_alive()
         self._period = int(value)
         self._next = self._last + self._period
         self._wake()
 
     def is_ready(self) -> bool:
+        self._check_alive()
+        return self._is_due()
+
+    def _is_due(self) -> bool:
         return not self._canceled and self.clock.now_ns() >= self._next
 
     def is_canceled(self) -> bool:
+        self._check_alive()
         return self._canceled
 
     def cancel(self) -> None:
+        self._check_alive()
         self._canceled = True
 
     def reset(self) -> None:
+        self._check_alive()
         self._last = self.clock.now_ns()
         self._next = self._last + self._period
         self._canceled = False
         self._wake()
 
     def time_since_last_call(self) -> int:
+        self._check_alive()
         return self.clock.now_ns() - self._last
 
     def time_until_next_call(self) -> int | None:
+        self._check_alive()
+        return self._left_ns()
+
+    def _left_ns(self) -> int | None:
         return None if self._canceled else self._next - self.clock.now_ns()
 
     def wait_ns(self) -> int | None:
         """Real nanoseconds until the timer is due; None if only a clock message or a reset can make it so."""
-        left = self.time_until_next_call()
+        left = self._left_ns()
         if left is None or left <= 0 or self.clock._sim_ns is None:
             return left
         if self._next - self.clock._sim_ns > self._period:  # simulated time jumped back
@@ -93,29 +97,16 @@ class Timer:
         now = self.clock.now_ns()
         if self._canceled or now < self._next:
             return None
-        due, self._last = self._next, now
+        self._last = now
         self._next += self._period
         if self._next < now:
             missed = 1 + (now - self._next) // self._period if self._period else 0
             self._next = self._next + missed * self._period if self._period else now
-        callback = self.callback
-        if callback is None or not self._with_info:
-            return callback
-        kind = self.clock.clock_type
-        info = TimerInfo(Time(nanoseconds=due, clock_type=kind), Time(nanoseconds=now, clock_type=kind))
-        return lambda: callback(info)
+        return self.callback
 
     def destroy(self) -> None:
+        self._mark_destroyed()
         self._canceled = True
-
-
-def _takes_info(callback: Callable[..., Any]) -> bool:
-    import inspect
-
-    try:
-        return "info" in inspect.signature(callback).parameters
-    except (TypeError, ValueError):
-        return False
 
 
 class Rate:

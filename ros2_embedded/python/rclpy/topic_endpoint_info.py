@@ -6,29 +6,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from rclpy.qos import QoSProfile
+from rclpy.type_hash import TypeHash
 
 
 class TopicEndpointTypeEnum(IntEnum):
     INVALID = 0
     PUBLISHER = 1
     SUBSCRIPTION = 2
-
-
-@dataclass(frozen=True)
-class TypeHash:
-    """A RIHS type hash; version -1 if the peer sends none."""
-
-    version: int = -1
-    value: bytes = bytes(32)
-
-    @classmethod
-    def parse(cls, text: str) -> TypeHash:
-        if not text.startswith("RIHS01_"):
-            return cls()
-        return cls(1, bytes.fromhex(text.removeprefix("RIHS01_")))
-
-    def __str__(self) -> str:
-        return f"RIHS{self.version:02}_{self.value.hex()}" if self.version >= 0 else "INVALID"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from rclpy import arguments
+from rclpy.constants import S_TO_NS
 from rclpy.context import Context, running_contexts
 
 _default: Context | None = None
@@ -49,5 +50,9 @@ def get_rmw_implementation_identifier() -> str:
     return "rmw_cyclonedds_cpp"
 
 
+def get_available_rmw_implementations() -> set[str]:
+    return {get_rmw_implementation_identifier()}
+
+
 def timeout_sec_to_nsec(timeout_sec: float | None) -> int:
-    return -1 if timeout_sec is None or timeout_sec < 0 else int(timeout_sec * 10**9)
+    return -1 if timeout_sec is None or timeout_sec < 0 else int(float(timeout_sec) * S_TO_NS)

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
@@ -15,6 +16,7 @@ from unique_identifier_msgs.msg import UUID
 from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
 from rclpy.task import Future
+from rclpy.type_support import check_for_type_support
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -43,11 +45,21 @@ class ClientGoalHandle:
     def status(self) -> int:
         return self._status
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClientGoalHandle) and self._goal_id == other._goal_id
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        number = bytes(self._goal_id.uuid).hex()
+        return f"ClientGoalHandle <id={number}, accepted={self.accepted}, status={self.status}>"
+
     def get_result_async(self) -> Future:
-        """The future of a response with `status` and `result`."""
+        """The future of a response with `status` and `result`; then no more feedback is handed on."""
         request = self._client._type.Impl.GetResultService.Request(goal_id=self._goal_id)
         future = self._client._result.call_async(request)
-        future._when_done(lambda _: self._client._forget(self._goal_id))
+        feedback = self._client._feedback_callbacks
+        future._when_done(lambda _: feedback.pop(bytes(self._goal_id.uuid), None))
         return future
 
     def get_result(self) -> Any:
@@ -77,9 +89,11 @@ class ActionClient:
         feedback_sub_qos_profile: QoSProfile | int = 10,
         status_sub_qos_profile: QoSProfile = qos_profile_action_status_default,
     ) -> None:
+        check_for_type_support(action_type)
         self._node, self._type = node, action_type
         self._feedback_callbacks: dict[bytes, Callable[[Any], Any]] = {}
-        self._handles: dict[bytes, ClientGoalHandle] = {}
+        self._handles: WeakValueDictionary[bytes, ClientGoalHandle] = WeakValueDictionary()
+        self._statuses: dict[bytes, int] = {}
         base, impl = f"{action_name}/_action", action_type.Impl
         self._goal, self._result, self._cancel = (
             node.create_client(kind, f"{base}/{name}", callback_group=callback_group, qos_profile=qos)
@@ -107,28 +121,26 @@ class ActionClient:
         key = bytes(goal_id.uuid)
         if feedback_callback is not None:
             self._feedback_callbacks[key] = feedback_callback
-        future = Future(executor=self._node.executor)
+        future = Future()
 
         def answered(sent: Future) -> None:
-            if sent.cancelled():
-                return future.cancel()
-            if sent.exception() is not None:
-                return future.set_exception(sent.exception())  # type: ignore[arg-type]
             handle = ClientGoalHandle(self, goal_id, sent.result())
             if handle.accepted:
                 self._handles[key] = handle
+                handle._status = self._statuses.get(key, GoalStatus.STATUS_UNKNOWN)
             else:
-                self._forget(goal_id)
-            return future.set_result(handle)
+                self._feedback_callbacks.pop(key, None)
+            future._set_executor(self._node.executor)  # which runs the done callbacks
+            future.set_result(handle)
 
         request = self._type.Impl.SendGoalService.Request(goal_id=goal_id, goal=goal)
         self._goal.call_async(request)._when_done(answered)
         return future
 
     def send_goal(self, goal: Any, **kwargs: Any) -> Any:
-        """Sends a goal, waits for its result (None: rejected); an executor must spin in another thread."""
+        """Sends a goal and waits for its result; an executor must spin in another thread."""
         handle = self._wait(self.send_goal_async(goal, **kwargs))
-        return handle.get_result() if handle is not None and handle.accepted else None
+        return handle.get_result() if handle is not None else None
 
     def _wait(self, future: Future) -> Any:
         done = threading.Event()
@@ -143,14 +155,12 @@ class ActionClient:
         return callback(message) if callback is not None else None
 
     def _on_status(self, message: GoalStatusArray) -> None:
-        for status in message.status_list:
-            handle = self._handles.get(bytes(status.goal_info.goal_id.uuid))
+        # Kept, because a short goal may have ended before the answer to its request is handled.
+        self._statuses = {bytes(s.goal_info.goal_id.uuid): s.status for s in message.status_list}
+        for key, status in self._statuses.items():
+            handle = self._handles.get(key)
             if handle is not None:
-                handle._status = status.status
-
-    def _forget(self, goal_id: UUID) -> None:
-        self._feedback_callbacks.pop(bytes(goal_id.uuid), None)
-        self._handles.pop(bytes(goal_id.uuid), None)
+                handle._status = status
 
     def server_is_ready(self) -> bool:
         clients = (self._goal, self._result, self._cancel)

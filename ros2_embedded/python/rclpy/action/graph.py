@@ -24,9 +24,13 @@ def get_action_names_and_types(node: Node) -> Names:
     return _actions(node.get_topic_names_and_types())
 
 
-def get_action_server_names_and_types_by_node(node: Node, remote_name: str, remote_namespace: str) -> Names:
-    return _actions(node.get_publisher_names_and_types_by_node(remote_name, remote_namespace))
+def get_action_server_names_and_types_by_node(
+    node: Node, remote_node_name: str, remote_node_namespace: str
+) -> Names:
+    return _actions(node.get_publisher_names_and_types_by_node(remote_node_name, remote_node_namespace))
 
 
-def get_action_client_names_and_types_by_node(node: Node, remote_name: str, remote_namespace: str) -> Names:
-    return _actions(node.get_subscriber_names_and_types_by_node(remote_name, remote_namespace))
+def get_action_client_names_and_types_by_node(
+    node: Node, remote_node_name: str, remote_node_namespace: str
+) -> Names:
+    return _actions(node.get_subscriber_names_and_types_by_node(remote_node_name, remote_node_namespace))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import traceback
@@ -13,8 +14,10 @@ from action_msgs.msg import GoalInfo, GoalStatus, GoalStatusArray
 from action_msgs.srv import CancelGoal
 
 from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
+from rclpy.exceptions import RCLError
 from rclpy.qos import QoSProfile, qos_profile_action_status_default, qos_profile_services_default
-from rclpy.task import Future
+from rclpy.task import Future, await_or_execute
+from rclpy.type_support import check_for_type_support
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -51,7 +54,8 @@ _NEXT = {
     (_S.STATUS_CANCELING, GoalEvent.ABORT): _S.STATUS_ABORTED,
     (_S.STATUS_CANCELING, GoalEvent.CANCELED): _S.STATUS_CANCELED,
 }
-_ACTIVE = (_S.STATUS_ACCEPTED, _S.STATUS_EXECUTING, _S.STATUS_CANCELING)
+_CANCELABLE = (_S.STATUS_ACCEPTED, _S.STATUS_EXECUTING)
+_ACTIVE = (*_CANCELABLE, _S.STATUS_CANCELING)
 
 
 class ServerGoalHandle:
@@ -84,36 +88,37 @@ class ServerGoalHandle:
     def is_cancel_requested(self) -> bool:
         return self._status == _S.STATUS_CANCELING
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ServerGoalHandle) and self.goal_id == other.goal_id
+
+    __hash__ = None  # type: ignore[assignment]
+
     def _update(self, event: GoalEvent) -> None:
+        """RCLError if the goal's state does not allow it."""
         with self._lock:
             following = _NEXT.get((self._status, event))
             if following is None:
-                raise RuntimeError(f"goal in state {self._status} cannot {event.name.lower()}")
+                raise RCLError(f"goal in state {self._status} cannot {event.name.lower()}")
             self._status = following
         self._server._publish_status()
 
     def execute(self, execute_callback: Callable[..., Any] | None = None) -> None:
-        """Runs the execute callback in the executor."""
-        if self._status == _S.STATUS_ACCEPTED:
+        """Runs the execute callback in the executor, also for a goal that is to be cancelled."""
+        if not self.is_cancel_requested:
             self._update(GoalEvent.EXECUTE)
         self._server._start(self, execute_callback)
 
     def publish_feedback(self, feedback: Any) -> None:
         self._server._publish_feedback(self, feedback)
 
-    def _finish(self, event: GoalEvent, response: Any) -> None:
-        self._update(event)
-        if response is not None:
-            self._server._set_result(self, response)
+    def succeed(self) -> None:
+        self._update(GoalEvent.SUCCEED)
 
-    def succeed(self, response: Any = None) -> None:
-        self._finish(GoalEvent.SUCCEED, response)
+    def abort(self) -> None:
+        self._update(GoalEvent.ABORT)
 
-    def abort(self, response: Any = None) -> None:
-        self._finish(GoalEvent.ABORT, response)
-
-    def canceled(self, response: Any = None) -> None:
-        self._finish(GoalEvent.CANCELED, response)
+    def canceled(self) -> None:
+        self._update(GoalEvent.CANCELED)
 
     def destroy(self) -> None:
         self._server._forget(self)
@@ -155,6 +160,7 @@ class ActionServer:
         status_pub_qos_profile: QoSProfile = qos_profile_action_status_default,
         result_timeout: float = RESULT_TIMEOUT,
     ) -> None:
+        check_for_type_support(action_type)
         self._node, self._type, self._result_timeout = node, action_type, result_timeout
         self._goals: dict[bytes, ServerGoalHandle] = {}
         self._lock = threading.Lock()
@@ -191,57 +197,63 @@ class ActionServer:
     def register_cancel_callback(self, cancel_callback: Callable[[Any], CancelResponse] | None) -> None:
         self._may_cancel = cancel_callback or default_cancel_callback
 
-    def register_handle_accepted_callback(self, callback: Callable[[ServerGoalHandle], None] | None) -> None:
-        self._accepted = callback or default_handle_accepted_callback
+    def register_handle_accepted_callback(
+        self, handle_accepted_callback: Callable[[ServerGoalHandle], None] | None
+    ) -> None:
+        self._accepted = handle_accepted_callback or default_handle_accepted_callback
 
-    def _on_goal(self, request: Any, response: Any) -> Any:
-        response.stamp = self._node.get_clock().now().to_msg()
-        key = bytes(request.goal_id.uuid)
-        self._expire()
-        if key in self._goals:
+    def _current_goals(self) -> list[ServerGoalHandle]:
+        """Goals without those whose results have been available for `result_timeout`."""
+        now = time.monotonic()
+        with self._lock:
+            self._goals = {
+                key: goal
+                for key, goal in self._goals.items()
+                if goal._finished_at is None or now - goal._finished_at < self._result_timeout
+            }
+            return list(self._goals.values())
+
+    def _find(self, goal_id: Any) -> ServerGoalHandle | None:
+        wanted = bytes(goal_id.uuid)
+        return next((goal for goal in self._current_goals() if bytes(goal.goal_id.uuid) == wanted), None)
+
+    async def _on_goal(self, request: Any, response: Any) -> Any:
+        if self._find(request.goal_id) is not None:
             return response
-        accepted = self._accept(request.goal)
+        accepted = await await_or_execute(self._accept, request.goal)
         if not isinstance(accepted, GoalResponse):
             self._node.get_logger().warning("Goal request callback did not return a GoalResponse: rejected")
         if accepted != GoalResponse.ACCEPT:
             return response
+        response.accepted, response.stamp = True, self._node.get_clock().now().to_msg()
         handle = ServerGoalHandle(self, GoalInfo(goal_id=request.goal_id, stamp=response.stamp), request.goal)
         with self._lock:
-            self._goals[key] = handle
+            self._goals[bytes(request.goal_id.uuid)] = handle
         self._publish_status()
-        response.accepted = True
-        self._node.executor.create_task(self._accepted, handle)
+        self._node.executor.create_task(await_or_execute, self._accepted, handle)
         return response
 
-    def _on_cancel(self, request: Any, response: Any) -> Any:
-        wanted, before = bytes(request.goal_info.goal_id.uuid), _nanoseconds(request.goal_info.stamp)
-        with self._lock:
-            goals = list(self._goals.values())
-        if any(wanted) or before:
-            goals = [
-                goal
-                for goal in goals
-                if (any(wanted) and bytes(goal.goal_id.uuid) == wanted)
-                or (before and _nanoseconds(goal._info.stamp) <= before)
-            ]
-        if not goals and any(wanted):
+    async def _on_cancel(self, request: Any, response: Any) -> Any:
+        """Asks for every goal that is meant; those that the callback rejects are missing in the response."""
+        wanted, before = request.goal_info.goal_id, _nanoseconds(request.goal_info.stamp)
+        named = self._find(wanted) if any(wanted.uuid) else None
+        if any(wanted.uuid) and named is None:
             response.return_code = CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID
-            return response
-        for goal in goals:
-            if not goal.is_active:
-                response.return_code = CancelGoal.Response.ERROR_GOAL_TERMINATED
-            elif self._may_cancel(goal) == CancelResponse.ACCEPT:
-                if not goal.is_cancel_requested:
+        elif named is not None and named.status not in _CANCELABLE:
+            response.return_code = CancelGoal.Response.ERROR_GOAL_TERMINATED
+        everything = not any(wanted.uuid) and not before
+        for goal in self._current_goals():
+            meant = everything or goal is named or (before and _nanoseconds(goal._info.stamp) <= before)
+            if not meant or goal.status not in _CANCELABLE:
+                continue
+            if await await_or_execute(self._may_cancel, goal) == CancelResponse.ACCEPT:
+                with contextlib.suppress(RCLError):  # it ended meanwhile
                     goal._update(GoalEvent.CANCEL_GOAL)
-                response.goals_canceling.append(goal._info)
-            else:
-                response.return_code = CancelGoal.Response.ERROR_REJECTED
-        if response.goals_canceling:
-            response.return_code = CancelGoal.Response.ERROR_NONE
+                    response.goals_canceling.append(goal._info)
         return response
 
     async def _on_result(self, request: Any, response: Any) -> Any:
-        goal = self._goals.get(bytes(request.goal_id.uuid))
+        goal = self._find(request.goal_id)
         if goal is None:
             response.status = _S.STATUS_UNKNOWN
             return response
@@ -254,33 +266,19 @@ class ActionServer:
 
     async def _run(self, goal: ServerGoalHandle, callback: Callable[..., Any]) -> None:
         try:
-            result = callback(goal)
-            if hasattr(result, "__await__"):
-                result = await result
+            result = await await_or_execute(callback, goal)
         except Exception as error:
             self._node.get_logger().error(
                 f"Error raised in execute callback: {error}\n{traceback.format_exc()}"
             )
-            result = None
+            result = self._type.Result()
         if goal.is_active:
             self._node.get_logger().warning("Goal state not set, assuming aborted.")
             goal.abort()
-        self._set_result(goal, self._type.Result() if result is None else result)
-
-    def _set_result(self, goal: ServerGoalHandle, result: Any) -> None:
-        if not goal._result.done():
-            goal._finished_at = time.monotonic()
-            goal._result.set_result(result)
-
-    def _expire(self) -> None:
-        """Forgets goals whose results were available for `result_timeout`."""
-        now = time.monotonic()
-        with self._lock:
-            self._goals = {
-                key: goal
-                for key, goal in self._goals.items()
-                if goal._finished_at is None or now - goal._finished_at < self._result_timeout
-            }
+        if not isinstance(result, self._type.Result):
+            raise TypeError(f"execute callback returned {result!r}, not a {self._type.Result}")
+        goal._finished_at = time.monotonic()
+        goal._result.set_result(result)
 
     def _forget(self, goal: ServerGoalHandle) -> None:
         with self._lock:
@@ -292,11 +290,14 @@ class ActionServer:
         self._feedback.publish(self._type.Impl.FeedbackMessage(goal_id=goal.goal_id, feedback=feedback))
 
     def _publish_status(self) -> None:
-        with self._lock:
-            goals = list(self._goals.values())
         if self._node.context.ok():
+            goals = self._current_goals()
             statuses = [GoalStatus(goal_info=goal._info, status=goal.status) for goal in goals]
             self._status.publish(GoalStatusArray(status_list=statuses))
+
+    @property
+    def action_type(self) -> Any:
+        return self._type
 
     def destroy(self) -> None:
         for service in self._services:

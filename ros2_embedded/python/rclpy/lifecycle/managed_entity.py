@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from enum import IntEnum
+from enum import Enum
 from typing import Any
 
 
-class TransitionCallbackReturn(IntEnum):
+class TransitionCallbackReturn(Enum):
     SUCCESS = 97
     FAILURE = 98
     ERROR = 99
+
+    def to_label(self) -> str:
+        """The label of the transition that follows."""
+        return f"transition_{self.name.lower()}"
 
 
 class ManagedEntity:
@@ -55,11 +59,20 @@ class SimpleManagedEntity(ManagedEntity):
         return TransitionCallbackReturn.SUCCESS
 
     @staticmethod
-    def when_enabled(wrapped: Callable[..., Any]) -> Callable[..., Any]:
-        """A method that does nothing while the entity is not enabled."""
+    def when_enabled(
+        wrapped: Callable[..., Any] | None = None, *, when_not_enabled: Callable[[], Any] | None = None
+    ) -> Callable[..., Any]:
+        """Decorates a method that does nothing, or calls `when_not_enabled`, while the entity is not
+        enabled."""
 
-        @functools.wraps(wrapped)
-        def call(self: SimpleManagedEntity, *args: Any, **kwargs: Any) -> Any:
-            return wrapped(self, *args, **kwargs) if self._enabled else None
+        def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(method)
+            def call(self: SimpleManagedEntity, *args: Any, **kwargs: Any) -> None:
+                if self._enabled:
+                    method(self, *args, **kwargs)
+                elif when_not_enabled is not None:
+                    when_not_enabled()
 
-        return call
+            return call
+
+        return decorate if wrapped is None else decorate(wrapped)

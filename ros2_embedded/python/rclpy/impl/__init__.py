@@ -1,0 +1,1 @@
+"""Names that some programs import from here."""

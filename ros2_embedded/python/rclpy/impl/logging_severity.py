@@ -1,0 +1,3 @@
+from rclpy.logging import LoggingSeverity
+
+__all__ = ["LoggingSeverity"]

@@ -1,0 +1,3 @@
+from rclpy.logging import RcutilsLogger
+
+__all__ = ["RcutilsLogger"]
