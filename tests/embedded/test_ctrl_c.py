@@ -23,14 +23,16 @@ from std_msgs.msg import String
 
 def main():
     try:
-        with rclpy.init():
-            node = rclpy.create_node(sys.argv[1])
-            node.create_timer(0.01, lambda: None)
-            node.create_publisher(String, "words", 10)
-            print(sys.argv[1], "ready", flush=True)
-            rclpy.spin(node)
+        rclpy.init()
+        node = rclpy.create_node(sys.argv[1])
+        node.create_timer(0.01, lambda: None)
+        node.create_publisher(String, "words", 10)
+        print(sys.argv[1], "ready", flush=True)
+        rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    finally:
+        rclpy.try_shutdown()
 
 main()
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from domains import next_domain
 
 DRIVER = Path(__file__).with_name("faulty_driver.py")
 TWIST = "ros2 topic echo /delta_twist_cmds geometry_msgs/msg/TwistStamped"
@@ -59,7 +60,7 @@ WRONG_SURROUNDINGS = {
 @pytest.mark.parametrize("case", WRONG_SURROUNDINGS)
 def test_what_a_node_cannot_work_with_is_named(workspace, case):
     beside, parameters, message = WRONG_SURROUNDINGS[case]
-    domain = 117
+    domain = next_domain()
     workspace.start(beside, domain)
     workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args {parameters}", domain)
     health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
@@ -68,7 +69,7 @@ def test_what_a_node_cannot_work_with_is_named(workspace, case):
 
 @pytest.mark.slow
 def test_a_task_that_cannot_be_followed_is_refused_and_the_arm_holds(workspace, random_checkpoint, tmp_path):
-    domain = 114
+    domain = next_domain()
     echo = workspace.start(TWIST, domain)
     launch = workspace.simulate(
         domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=5000
@@ -91,7 +92,7 @@ def test_a_task_that_cannot_be_followed_is_refused_and_the_arm_holds(workspace, 
 def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
     workspace, random_checkpoint, tmp_path
 ):
-    domain = 115
+    domain = next_domain()
     given = {"mode": "realtime", "policy": random_checkpoint, "max_steps": 1000}
     first = workspace.simulate(domain, output=tmp_path / "first", **given)
     first.wait_for("episode begins")
@@ -110,7 +111,7 @@ def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
 def test_an_executor_that_is_told_to_stop_leaves_the_arm_holding(
     workspace, random_checkpoint, tmp_path, number
 ):
-    domain = 116
+    domain = next_domain()
     echo = workspace.start(TWIST, domain)
     launch = workspace.simulate(
         domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=5000
