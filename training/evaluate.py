@@ -16,19 +16,20 @@ import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import tyro
 from tqdm import tqdm
 
 from hilam_core.cards import assets_warning, load_whole_card, trained_assets
+from hilam_core.device import choose_device
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import sole_writer, writable_folder, write_json
-from hilam_core.policy import PolicyConfig, read_policy_config
+from hilam_core.policy import PolicyConfig, load_policy, read_policy_config
 from hilam_core.program import run_program
-from hilam_core.runtime.control import load_runner
+from hilam_core.runtime.control import BatchRunner
 from hilam_core.statistics import wilson_interval
 from hilam_sim.assets import resolve_assets
 from hilam_sim.protocol import scattered_protocol, stored_protocol
@@ -56,8 +57,13 @@ class Config:
     """Seed of the simulation; scattered placements follow from it."""
     max_steps: int | None = None
     """Steps until an episode counts as failed; by default the suite's limit."""
-    workers: int = 1
-    """Parallel simulations, one thread each."""
+    workers: int = 4
+    """Parallel simulations, a process each; twice as many as --batch keep them and the policy busy."""
+    batch: int = 4
+    """Observations that the policy reads at once. Results do not depend on --workers, but another batch
+    changes the last bits of actions; 1 gives those of a robot."""
+    device: str = "cpu"
+    """Where the policy runs: auto, cpu, cuda or cuda:N."""
     out: Path | None = None
     """File to write; by default runs/eval/<policy>_<suite>_<placement>_<hash of the settings>.json."""
     label: str | None = None
@@ -72,7 +78,7 @@ class Config:
     """Step as stock LIBERO to the last bit; a step takes a third longer."""
 
     def __post_init__(self) -> None:
-        for name, least in (("episodes", 1), ("max_steps", 1), ("workers", 1), ("seed", 0)):
+        for name, least in (("episodes", 1), ("max_steps", 1), ("workers", 1), ("batch", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")
@@ -98,6 +104,8 @@ def make_identity(config: Config, card: dict[str, Any], policy: PolicyConfig) ->
         "checkpoint_hash": card["weights_sha256"],
         "plan_period": policy.plan_period,
         "aggregation_decay": policy.aggregation_decay,
+        "batch": config.batch,
+        "device": choose_device(config.device).type,
         "suite": config.suite,
         "placement": config.placement,
         "seed": config.seed,
@@ -124,14 +132,14 @@ def read_episodes(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     try:
         before = json.loads(path.read_text())
-        different = [name for name in identity if before[name] != identity[name]]
+        different = [name for name in identity if before.get(name) != identity[name]]
         episodes = list(before["episodes"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"'{path}' is not a result of evaluate.py: {error!r}") from None
     if different:
         name = different[0]
         raise DataError(
-            f"'{path}' holds results with {name} {before[name]!r}, not {identity[name]!r}: "
+            f"'{path}' holds results with {name} {before.get(name)!r}, not {identity[name]!r}: "
             "remove it or choose another --out"
         )
     return episodes
@@ -192,7 +200,7 @@ def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: 
 
         run_episodes(
             waiting,
-            partial(load_runner, str(config.policy)),
+            BatchRunner(load_policy(config.policy, str(choose_device(config.device))), config.batch),
             workers=config.workers,
             image_size=policy.image_size,
             assets=result["assets"],
@@ -206,6 +214,7 @@ def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: 
 
 def main(config: Config) -> None:
     started = time.monotonic()
+    torch.set_num_threads(1)  # the other cores simulate
     card = load_whole_card(config.policy, "policy")  # damaged weights end here, not in a worker
     policy = read_policy_config(card, config.policy)
     specs = make_specs(config)
@@ -234,8 +243,8 @@ def main(config: Config) -> None:
             if result["episodes"]:
                 print_table(result)
         write_result(path, result)
-    minutes = (time.monotonic() - started) / 60
-    print(f"{path}: {len(result['episodes']) - found} episodes in {minutes:.1f} minutes")
+    count, hours = len(result["episodes"]) - found, (time.monotonic() - started) / 3600
+    print(f"{path}: {count} episodes in {60 * hours:.1f} minutes, {count / hours:.0f} an hour")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """The loop a robot runs: plan a skill now and then (pi^h), act every control step (pi^l).
 
-One process and several follow the same PlanSchedule, so that both give the same actions.
+One process and several follow the same PlanSchedule, so that both give the same actions. A robot runs one
+episode; an evaluation runs many side by side, with the networks reading their observations in batches.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
 from hilam_core.policy.language import embed_instruction
-from hilam_core.policy.model import Policy, load_policy
+from hilam_core.policy.model import Policy
 from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.units import NonFiniteError
 
@@ -70,8 +70,8 @@ class _Conditioned:
         vector = embed_instruction(instruction) if reads else np.zeros(0, np.float32)
         self.language = torch.from_numpy(vector)[None].to(self.device)
 
-    def inputs(self, obs: Observation) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-        """An observation as a batch of one: images, proprioception, language."""
+    def check(self, obs: Observation) -> None:
+        """Refuse what the policy cannot read."""
         if self.language is None:
             raise RuntimeError("reset(instruction) begins an episode, and comes first")
         size = self.policy.spec.image_size
@@ -81,15 +81,24 @@ class _Conditioned:
                 raise ObservationError(
                     f"the policy reads {name!r} [{size}, {size}, 3]; the observation has {found}"
                 )
-        images = {
-            name: torch.tensor(obs.images[name], device=self.device)[None]
-            for name in self.policy.spec.cameras
-        }
-        return (
-            images,
-            torch.from_numpy(np.asarray(obs.proprio, np.float32))[None].to(self.device),
-            self.language,
-        )
+
+
+def _stack(
+    levels: Sequence[_Conditioned], observations: Sequence[Observation], rows: int
+) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Observations of one policy's episodes as a batch of `rows`, the last one repeated: images,
+    proprioception, language."""
+    for level, obs in zip(levels, observations, strict=True):
+        level.check(obs)
+    at = [min(row, len(levels) - 1) for row in range(rows)]
+    device = levels[0].device
+    images = {
+        name: torch.from_numpy(np.stack([observations[i].images[name] for i in at])).to(device)
+        for name in levels[0].policy.spec.cameras
+    }
+    proprio = np.stack([np.asarray(observations[i].proprio, np.float32) for i in at])
+    languages = [level.language for level in levels if level.language is not None]
+    return images, torch.from_numpy(proprio).to(device), torch.cat([languages[i] for i in at])
 
 
 class SkillPlanner(_Conditioned):
@@ -104,17 +113,16 @@ class SkillPlanner(_Conditioned):
         super().reset(instruction)
         self.next_id = 0
 
-    @torch.inference_mode()
     def plan(self, obs: Observation) -> Skill:
         """The skill to follow from this observation on.
 
         Raises:
             NonFiniteError: the network gave NaN or infinity.
         """
-        vector, boundary = np.zeros(0, np.float32), 1.0
-        if self.policy.high is not None:
-            skill, probability = self.policy.plan(*self.inputs(obs))
-            vector, boundary = skill[0].cpu().numpy().astype(np.float32), float(probability[0])
+        return plan_together([self], [obs])[0]
+
+    def number(self, vector: np.ndarray, boundary: float) -> Skill:
+        """The episode's next skill, from what the network gave."""
         if not (np.isfinite(vector).all() and np.isfinite(boundary)):
             raise NonFiniteError(
                 f"skill {self.next_id} is not finite; the checkpoint or its input is damaged"
@@ -136,25 +144,58 @@ class ActionExecutor(_Conditioned):
         super().reset(instruction)
         self.aggregation.reset()
 
-    @torch.inference_mode()
     def act(self, obs: Observation, skill: Skill, step: int) -> np.ndarray:
         """The action float32 [7] in [-1, 1] for the observation of a control step; steps increase.
 
         Raises:
             NonFiniteError: the network gave NaN or infinity.
         """
-        dim = self.policy.skill_dim
-        if np.shape(skill.vector) != (dim,):
-            raise ObservationError(f"the policy reads skills of length {dim}, got {np.shape(skill.vector)}")
-        vector = torch.from_numpy(np.asarray(skill.vector, np.float32))[None].to(self.device) if dim else None
-        chunk = self.policy.act(*self.inputs(obs), vector)[0].cpu().numpy()
+        return act_together([self], [obs], [skill], [step])[0]
+
+    def average(self, chunk: np.ndarray, step: int) -> np.ndarray:
+        """The action of a step, from the chunk [L, A] that the network gave and earlier ones."""
         if not np.isfinite(chunk).all():
             raise NonFiniteError("the action is not finite; the checkpoint or its input is damaged")
         return np.clip(self.aggregation(chunk, step), -1.0, 1.0).astype(np.float32)
 
 
+@torch.inference_mode()
+def plan_together(
+    planners: Sequence[SkillPlanner], observations: Sequence[Observation], rows: int = 1
+) -> list[Skill]:
+    """`plan` for up to `rows` episodes of one policy, in one pass through the network."""
+    policy = planners[0].policy
+    if policy.high is None:
+        return [planner.number(np.zeros(0, np.float32), 1.0) for planner in planners]
+    skills, probabilities = policy.plan(*_stack(planners, observations, rows))
+    outputs = zip(planners, skills.cpu().numpy().astype(np.float32), probabilities.tolist(), strict=False)
+    return [planner.number(vector, probability) for planner, vector, probability in outputs]
+
+
+@torch.inference_mode()
+def act_together(
+    executors: Sequence[ActionExecutor],
+    observations: Sequence[Observation],
+    skills: Sequence[Skill],
+    steps: Sequence[int],
+    rows: int = 1,
+) -> list[np.ndarray]:
+    """`act` for up to `rows` episodes of one policy, in one pass through the network."""
+    policy, dim = executors[0].policy, executors[0].policy.skill_dim
+    for skill in skills:
+        if np.shape(skill.vector) != (dim,):
+            raise ObservationError(f"the policy reads skills of length {dim}, got {np.shape(skill.vector)}")
+    images, proprio, language = _stack(executors, observations, rows)
+    vectors = np.zeros((rows, dim), np.float32)
+    vectors[: len(skills)] = [skill.vector for skill in skills]
+    skill_rows = torch.from_numpy(vectors).to(proprio.device) if dim else None
+    chunks = policy.act(images, proprio, language, skill_rows).cpu().numpy()
+    outputs = zip(executors, chunks, steps, strict=False)
+    return [executor.average(chunk, step) for executor, chunk, step in outputs]
+
+
 class PolicyRunner:
-    """A whole policy in one process: observation in, action out."""
+    """A whole policy in one process, for one episode: observation in, action out."""
 
     def __init__(self, policy: Policy):
         self.policy = policy
@@ -172,18 +213,59 @@ class PolicyRunner:
 
     def act(self, raw: RawObservation | Mapping[str, Any]) -> np.ndarray:
         """The action float32 [7] for a raw observation (or LiberoEnv's dictionary)."""
-        if not isinstance(raw, RawObservation):
-            raw = RawObservation.from_env(raw)
-        obs = preprocess(raw, self.policy.spec)
-        if self.schedule.due(self.steps):
-            self.skill = self.planner.plan(obs)
-        assert self.skill is not None  # the first step of an episode is always due
-        action = self.executor.act(obs, self.skill, self.steps)
-        self.steps += 1
-        return action
+        return _step([self], [raw], batch=1)[0]
 
 
-def load_runner(path: Path | str) -> PolicyRunner:
-    """A policy ready to run, on one thread: what a simulation worker calls."""
-    torch.set_num_threads(1)
-    return PolicyRunner(load_policy(path))
+def _step(
+    runners: Sequence[PolicyRunner], raws: Sequence[RawObservation | Mapping[str, Any]], batch: int
+) -> list[np.ndarray]:
+    """One control step of each of several episodes of one policy; `batch` as of BatchRunner."""
+    spec = runners[0].policy.spec
+    seen = [
+        preprocess(raw if isinstance(raw, RawObservation) else RawObservation.from_env(raw), spec)
+        for raw in raws
+    ]
+    episodes = list(zip(runners, seen, strict=True))
+    due = [(runner, obs) for runner, obs in episodes if runner.schedule.due(runner.steps)]
+    # As many as are due on average: episodes begin at different times, and fuller batches would be padding.
+    rows = max(1, batch // runners[0].policy.plan_period)
+    for part in _parts(due, rows):
+        skills = plan_together([runner.planner for runner, _ in part], [obs for _, obs in part], rows)
+        for (runner, _), skill in zip(part, skills, strict=True):
+            runner.skill = skill
+    actions: list[np.ndarray] = []
+    for part in _parts(episodes, batch):
+        executors = [runner.executor for runner, _ in part]
+        # The first step of an episode is always due, so that each has a skill.
+        skills = [runner.skill for runner, _ in part if runner.skill is not None]
+        steps = [runner.steps for runner, _ in part]
+        actions += act_together(executors, [obs for _, obs in part], skills, steps, batch)
+    for runner in runners:
+        runner.steps += 1
+    return actions
+
+
+def _parts(items: list[Any], size: int) -> list[list[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+class BatchRunner:
+    """One policy for many episodes side by side, each in a slot of its own.
+
+    The networks always read `batch` rows at once, the last one repeated where fewer episodes ask: in batches
+    of one shape a row's result is independent of the other rows, so that an episode's actions are the same
+    whatever runs beside it. Another `batch` changes the last bits.
+    """
+
+    def __init__(self, policy: Policy, batch: int = 1):
+        self.policy, self.batch = policy, batch
+        self._runners: dict[int, PolicyRunner] = {}
+
+    def reset(self, slot: int, instruction: str) -> None:
+        """Begin an episode in a slot; what the slot held is forgotten."""
+        self._runners.setdefault(slot, PolicyRunner(self.policy)).reset(instruction)
+
+    def act(self, raws: Mapping[int, RawObservation | Mapping[str, Any]]) -> dict[int, np.ndarray]:
+        """The actions float32 [7] for raw observations (or LiberoEnv's dictionaries), both by slot."""
+        actions = _step([self._runners[slot] for slot in raws], list(raws.values()), self.batch)
+        return dict(zip(raws, actions, strict=True))

@@ -1,10 +1,13 @@
-"""Episodes of a policy in worker processes: same results whatever the number of workers."""
+"""Episodes of one policy in many simulations: workers simulate and render, this process acts for all of them.
+
+What an episode becomes does not depend on the number of workers, as long as an action depends on nothing but
+the observations of its own episode.
+"""
 
 from __future__ import annotations
 
-import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +21,16 @@ from hilam_sim.workers import WorkerPool
 
 
 class Policy(Protocol):
-    """What a rollout drives."""
+    """What a rollout drives: one policy for episodes side by side, each in a slot (0, 1, ...) of its own."""
 
-    def reset(self, instruction: str) -> None:
-        """Begin an episode."""
+    batch: int
+    """Observations to read at once: so many are waited for, where so many episodes are under way."""
 
-    def act(self, obs: dict[str, np.ndarray]) -> np.ndarray:
-        """Action [7] for an observation of `LiberoEnv`."""
+    def reset(self, slot: int, instruction: str) -> None:
+        """Begin an episode in a slot; what the slot held is forgotten."""
+
+    def act(self, observations: Mapping[int, dict[str, np.ndarray]]) -> Mapping[int, np.ndarray]:
+        """Actions [7] for observations of `LiberoEnv`, both by slot."""
 
 
 @dataclass(frozen=True)
@@ -75,35 +81,29 @@ class OneEnvironment:
         return self._env
 
 
-class _Runner:
-    """In a worker: one environment at a time, and the policy."""
+Question = tuple[str | None, dict[str, np.ndarray]]
 
-    def __init__(
-        self,
-        make_policy: Callable[[], Policy],
-        image_size: int,
-        assets: str,
-        render: bool,
-        video_dir: Path | None,
-        quality: str,
-        exact: bool,
-    ) -> None:
-        self._policy = make_policy()
-        self._environment = OneEnvironment(
-            image_size=image_size, assets=assets, render=render, quality=quality, exact=exact
-        )
+
+class _Runner:
+    """In a worker: one environment at a time. Yields (the instruction, or None after the first step; the
+    observation) and receives the action."""
+
+    def __init__(self, video_dir: Path | None, options: dict[str, Any]) -> None:
+        self._environment = OneEnvironment(**options)
         self._video_dir = video_dir
 
-    def __call__(self, spec: EpisodeSpec) -> EpisodeResult:
+    def __call__(self, spec: EpisodeSpec) -> Generator[Question, np.ndarray, EpisodeResult]:
         env = self._environment(spec.suite, spec.task, spec.max_steps)
         start = time.perf_counter()
         options = {"placement": spec.placement, "init_state": spec.init_state}
         observation, info = env.reset(seed=spec.seed, options=options)
-        self._policy.reset(env.instruction)
+        instruction: str | None = env.instruction
         frames = [_frame(observation)] if self._video_dir else []
         ended = False
         while not ended:
-            observation, _, terminated, truncated, info = env.step(self._policy.act(observation))
+            action = yield instruction, observation
+            instruction = None
+            observation, _, terminated, truncated, info = env.step(action)
             ended = terminated or truncated
             if self._video_dir:
                 frames.append(_frame(observation))
@@ -123,7 +123,7 @@ def _frame(observation: dict[str, np.ndarray]) -> np.ndarray:
 
 def run_episodes(
     specs: Sequence[EpisodeSpec],
-    make_policy: Callable[[], Policy],
+    policy: Policy,
     workers: int = 1,
     image_size: int = 128,
     assets: str = "auto",
@@ -136,12 +136,12 @@ def run_episodes(
 ) -> list[EpisodeResult]:
     """Run episodes in spawned workers; results come in the order of `specs`.
 
-    An episode whose worker dies is run again in a new one. Memory is that of one environment and one policy a
-    worker.
+    An episode whose worker dies is run again in a new one. Memory is that of one environment a worker, and of
+    one policy.
 
     Args:
-        specs: The episodes; those of one task in a row save building environments.
-        make_policy: Importable function (or functools.partial of one) called once in each worker.
+        specs: The episodes.
+        policy: Called in this process alone; its slots are 0 to workers - 1.
         workers: Worker processes; the calling script needs the usual `if __name__ == "__main__"`.
         image_size: Pixels of both sides of the images.
         assets: "auto", "builtin" or "official".
@@ -151,27 +151,36 @@ def run_episodes(
         quality: "auto", "fast" or "stock", as of `LiberoEnv`.
         exact: Step as stock LIBERO to the last bit, as of `LiberoEnv`.
         worker_memory_mb: A worker that holds more after an episode is replaced by a new one. The official
-            assets take up to 1.7 GB, a policy comes on top.
+            assets take up to 1.7 GB.
 
     Raises:
-        SimError: unknown names, an action that is not finite or has the wrong shape, a policy that cannot be
-        pickled. WorkerError: the policy raised, or an episode killed its worker three times.
+        SimError: unknown names, an action that is not finite or has the wrong shape. WorkerError: an episode
+        killed its worker three times. What the policy raises comes through.
     """
-    try:
-        pickle.dumps(make_policy)
-    except Exception as error:
-        raise SimError(
-            f"make_policy {make_policy!r} cannot go to a worker: {error}; use a function of a module"
-        ) from None
     if video_dir is not None and (not render or image_size % 2):
         raise SimError(f"video_dir needs render=True and an even image_size, not {render} and {image_size}")
     if not specs:
         return []
+
+    def answer(questions: dict[int, Question]) -> Mapping[int, np.ndarray]:
+        for slot, (instruction, _) in questions.items():
+            if instruction is not None:
+                policy.reset(slot, instruction)
+        return policy.act({slot: observation for slot, (_, observation) in questions.items()})
+
     results: dict[int, EpisodeResult] = {}
-    arguments = (make_policy, image_size, assets, render, video_dir, quality, exact)
-    with WorkerPool(min(workers, len(specs)), _Runner, arguments, worker_memory_mb) as pool:
+    drawing = {"image_size": image_size, "assets": assets, "render": render, "quality": quality}
+    pool = WorkerPool(
+        min(workers, len(specs)),
+        _Runner,
+        (video_dir, {**drawing, "exact": exact}),
+        worker_memory_mb,
+        answer=answer,
+        gather=policy.batch,
+    )
+    with pool:
         for index, spec in enumerate(specs):
-            pool.submit(index, spec)
+            pool.submit(index, spec, group=(spec.suite, spec.task))
         while len(results) < len(specs):
             index, result = pool.collect()
             results[index] = result

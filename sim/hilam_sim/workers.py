@@ -3,6 +3,8 @@
 Processes are spawned, never forked: a GL context must not be inherited. Each holds one environment at a time,
 and one that has grown beyond a bound is replaced between jobs, which bounds memory. A worker that dies is
 replaced and its job is tried again; the others notice nothing.
+
+A job may ask the parent in between: so many simulations share one network, which answers them together.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import os
 import signal
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,7 @@ def _work(connection: Connection, make_handler: Callable[..., Any], arguments: t
         while True:
             job = connection.recv()
             try:
-                reply = ("result", handler(job))
+                reply = ("result", _perform(handler, job, connection))
             except HilamError as error:
                 reply = ("user error", error)
             except Exception:
@@ -47,6 +50,27 @@ def _work(connection: Connection, make_handler: Callable[..., Any], arguments: t
         pass  # the parent is gone or closed the pool
     except HilamError as error:
         connection.send(("user error", error))
+
+
+def _perform(handler: Callable[[Any], Any], job: Any, connection: Connection) -> Any:
+    """The result of a job; each question that the handler yields goes to the parent, which answers it."""
+    result = handler(job)
+    if not isinstance(result, Generator):
+        return result
+    try:
+        question = next(result)
+        while True:
+            connection.send(("question", question))
+            question = result.send(connection.recv())
+    except StopIteration as end:
+        return end.value
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    key: Hashable
+    content: Any
+    group: Hashable
 
 
 class _Worker:
@@ -63,14 +87,25 @@ class _Worker:
             for name in unset:
                 del os.environ[name]
         theirs.close()
-        self.key: Any = None
-        self.job: Any = None
-        self.busy = False
+        self.job: _Job | None = None
+        self.group: Hashable = None  # of its last job
+        self.asking = False
+        self.question: Any = None
 
-    def give(self, key: Hashable, job: Any) -> None:
-        self.key, self.job, self.busy = key, job, True
+    def give(self, job: _Job) -> None:
+        self.job, self.group = job, job.group
+        self._send(job.content)
+
+    def ask(self, question: Any) -> None:
+        self.asking, self.question = True, question
+
+    def answer(self, answer: Any) -> None:
+        self.asking, self.question = False, None
+        self._send(answer)
+
+    def _send(self, value: Any) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # the death shows in collect()
-            self.connection.send(job)
+            self.connection.send(value)
 
     def resident_mb(self) -> float:
         """Memory that the process holds; 0 where the system does not tell."""
@@ -96,8 +131,13 @@ class WorkerPool:
     Args:
         workers: Number of processes.
         make_handler: Importable function called once in each process; returns the function job -> result.
+            Where that is a generator function, it yields questions, receives their answers and returns the
+            result.
         arguments: Passed to `make_handler`.
         memory_mb: Resident memory beyond which a worker is replaced when its job is done.
+        answer: Called in this process, within `collect`: questions by the number of the worker that asks (0
+            to workers - 1) -> answers by the same numbers.
+        gather: Questions to wait for before answering; fewer where no worker is left that could ask.
     """
 
     def __init__(
@@ -106,13 +146,16 @@ class WorkerPool:
         make_handler: Callable[..., Any],
         arguments: tuple = (),
         memory_mb: float = float("inf"),
+        answer: Callable[[dict[int, Any]], Mapping[int, Any]] | None = None,
+        gather: int = 1,
     ) -> None:
         if workers < 1:
             raise SimError(f"workers must be at least 1, not {workers}")
         self._memory_mb = memory_mb
+        self._answer, self._gather = answer, gather
         self._make = lambda: _Worker(make_handler, arguments)
         self._workers = [self._make() for _ in range(workers)]
-        self._waiting: deque[tuple[Any, Any]] = deque()
+        self._waiting: deque[_Job] = deque()
         self._tries: Counter[Any] = Counter()
 
     def __enter__(self) -> WorkerPool:
@@ -124,17 +167,28 @@ class WorkerPool:
     @property
     def pending(self) -> int:
         """Jobs submitted and not yet collected."""
-        return len(self._waiting) + sum(worker.busy for worker in self._workers)
+        return len(self._waiting) + len(self._busy())
 
-    def submit(self, key: Hashable, job: Any) -> None:
-        """Queue a picklable job under a key of its own."""
-        self._waiting.append((key, job))
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.job is not None]
+
+    def submit(self, key: Hashable, job: Any, group: Hashable = None) -> None:
+        """Queue a picklable job under a key of its own. Jobs of one group go to the same workers where
+        possible: what those have built serves again."""
+        self._waiting.append(_Job(key, job, group))
         self._feed()
 
     def _feed(self) -> None:
         for worker in self._workers:
-            if self._waiting and not worker.busy:
-                worker.give(*self._waiting.popleft())
+            if self._waiting and worker.job is None:
+                job = self._next_job(worker)
+                self._waiting.remove(job)
+                worker.give(job)
+
+    def _next_job(self, worker: _Worker) -> _Job:
+        """Of the worker's own group, else of one that no other worker is at, else the first."""
+        taken = {other.group for other in self._workers if other is not worker}
+        return min(self._waiting, key=lambda job: (job.group != worker.group, job.group in taken))
 
     def collect(self) -> tuple[Any, Any]:
         """Key and result of the next job to finish; waits for it. After an error the others go on.
@@ -144,14 +198,19 @@ class WorkerPool:
             WorkerError: the job raised something else, or killed its worker three times.
         """
         while True:
-            ready = wait([worker.connection for worker in self._workers if worker.busy])
-            worker = next(worker for worker in self._workers if worker.connection in ready)
+            self._answer_questions()
+            ready = wait([worker.connection for worker in self._busy()])
+            worker = next(worker for worker in self._busy() if worker.connection in ready)
             try:
                 kind, value = worker.connection.recv()
             except (EOFError, ConnectionResetError):
                 self._replace(worker)
                 continue
-            key, job, worker.busy = worker.key, worker.job, False
+            if kind == "question":
+                worker.ask(value)
+                continue
+            job, worker.job = worker.job, None
+            assert job is not None  # a worker speaks of the job that it was given
             if worker.resident_mb() > self._memory_mb:
                 worker.stop()
                 self._workers[self._workers.index(worker)] = self._make()
@@ -159,19 +218,31 @@ class WorkerPool:
             if kind == "user error":
                 raise value
             if kind == "error":
-                raise WorkerError(f"{job} failed in its worker:\n{value}")
-            return key, value
+                raise WorkerError(f"{job.content} failed in its worker:\n{value}")
+            return job.key, value
+
+    def _answer_questions(self) -> None:
+        """Answer the questions of all who ask, where they are enough or nobody else could ask."""
+        asking = {i: worker for i, worker in enumerate(self._workers) if worker.asking}
+        if not asking or (len(asking) < self._gather and len(asking) < len(self._busy())):
+            return
+        assert self._answer is not None, "a handler that asks needs somebody who answers"
+        answers = self._answer({i: worker.question for i, worker in asking.items()})
+        for i, worker in asking.items():
+            worker.answer(answers[i])
 
     def _replace(self, dead: _Worker) -> None:
         """A new process for a dead one, and another try for its job."""
         dead.stop()
         self._workers[self._workers.index(dead)] = self._make()
-        self._tries[dead.key] += 1
-        if self._tries[dead.key] >= _TRIES:
+        job = dead.job
+        assert job is not None  # only workers at a job are listened to
+        self._tries[job.key] += 1
+        if self._tries[job.key] >= _TRIES:
             raise WorkerError(
-                f"{dead.job} killed its worker {_TRIES} times (exit code {dead.process.exitcode})"
+                f"{job.content} killed its worker {_TRIES} times (exit code {dead.process.exitcode})"
             )
-        self._waiting.appendleft((dead.key, dead.job))
+        self._waiting.appendleft(job)
         self._feed()
 
     def close(self) -> None:

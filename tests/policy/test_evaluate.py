@@ -23,7 +23,14 @@ def evaluation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     policy = random_policy(folder / "blind", PolicyConfig.blind())
     config = evaluate.Config(
-        policy, tasks=("0", "4"), episodes=2, max_steps=4, out=folder / "eval/blind.json", assets="builtin"
+        policy,
+        tasks=("0", "4"),
+        episodes=2,
+        max_steps=4,
+        workers=2,
+        batch=2,
+        out=folder / "eval/blind.json",
+        assets="builtin",
     )
     evaluate.main(config)
     return config, json.loads(config.out.read_text())
@@ -50,6 +57,13 @@ def test_an_interrupted_evaluation_runs_only_what_is_missing(evaluation, monkeyp
     assert [(spec.task, spec.init_state) for spec in ran] == [(4, 1)]
     again = json.loads(config.out.read_text())
     assert again["episodes"] == result["episodes"] and again["overall"] == result["overall"]
+
+
+def test_results_do_not_depend_on_the_number_of_workers(evaluation, tmp_path):
+    config, result = evaluation
+    out = tmp_path / "alone.json"
+    evaluate.main(replace(config, workers=1, out=out))
+    assert json.loads(out.read_text())["episodes"] == result["episodes"]
 
 
 def test_results_of_another_checkpoint_are_not_mixed(evaluation, tmp_path):
@@ -98,13 +112,14 @@ def test_whatever_decides_an_episode_has_a_default_file_of_its_own(tmp_path, off
         {"assets": "official"},
         {"quality": "stock"},
         {"exact": True},
+        {"batch": 1},
         {"policy": random_policy(other / "seed" / "policy", PolicyConfig.blind(), seed=1)},
         {"policy": random_policy(other / "decay" / "policy", PolicyConfig.blind(aggregation_decay=-0.01))},
         {"policy": random_policy(other / "period" / "policy", PolicyConfig.blind(plan_period=3))},
     ]
     paths = {default_path(replace(config, **change)) for change in [{}, *changes]}
     assert len(paths) == 1 + len(changes)
-    same = [{"max_steps": 280}, {"quality": "fast"}, {"episodes": 3}, {"tasks": ("1",)}, {"workers": 2}]
+    same = [{"max_steps": 280}, {"quality": "fast"}, {"episodes": 3}, {"tasks": ("1",)}, {"workers": 1}]
     assert {default_path(replace(config, **change)) for change in same} == {default_path(config)}
     assert default_path(config).name.startswith("policy_libero_object_stored_")
 
@@ -166,6 +181,8 @@ def test_exact_stepping_can_be_asked_for_and_is_recorded(evaluation, tmp_path, c
         (["--episodes", "0"], "episodes must be at least 1, got 0"),
         (["--max-steps", "0"], "max_steps must be at least 1, got 0"),
         (["--workers", "0"], "workers must be at least 1, got 0"),
+        (["--batch", "0"], "batch must be at least 1, got 0"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
         (["--episodes", "51"], "51 episodes"),
         (["--tasks", "10"], "unknown task 10 in libero_object"),
         (["--tasks", "juggle"], "unknown task 'juggle' in libero_object"),

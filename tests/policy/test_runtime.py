@@ -19,7 +19,14 @@ from hilam_core.observation import (
 )
 from hilam_core.policy import LanguageError, Policy, PolicyConfig, load_policy, random_policy, save_policy
 from hilam_core.policy.batches import PolicyFrames
-from hilam_core.runtime.control import ActionExecutor, PolicyRunner, Skill, SkillPlanner, TemporalAggregation
+from hilam_core.runtime.control import (
+    ActionExecutor,
+    BatchRunner,
+    PolicyRunner,
+    Skill,
+    SkillPlanner,
+    TemporalAggregation,
+)
 from hilam_core.runtime.units import NonFiniteError
 
 INSTRUCTION = "pick up the milk and place it in the basket"
@@ -139,6 +146,45 @@ def test_an_episode_repeats_exactly_and_equals_planner_and_executor_side_by_side
             skill = planner.plan(obs)
             assert skill.id == step // policy.plan_period and 0 <= skill.boundary_probability <= 1
         np.testing.assert_array_equal(executor.act(obs, skill, step), actions[step])
+
+
+def test_an_episode_is_the_same_whatever_runs_beside_it(policy):
+    """Six episodes in batches of four, all from the first step on, one after the other, and in other slots."""
+    episodes = [[raw_observation(100 * episode + step) for step in range(7)] for episode in range(6)]
+
+    def run(groups, batch):
+        runner, actions = BatchRunner(policy, batch), {}
+        for group in groups:
+            for slot in range(len(group)):
+                runner.reset(slot, INSTRUCTION)
+            for step in range(7):
+                found = runner.act({slot: episodes[e][step] for slot, e in enumerate(group)})
+                for slot, e in enumerate(group):
+                    actions.setdefault(e, []).append(found[slot])
+        return np.array([actions[e] for e in range(6)])
+
+    together = run([range(6)], batch=4)
+    np.testing.assert_array_equal(run([[e] for e in range(6)], batch=4), together)
+    np.testing.assert_array_equal(run([[5, 0, 3], [2, 4, 1]], batch=4), together)
+
+    single = PolicyRunner(policy)
+    for e, observations in enumerate(episodes):
+        single.reset(INSTRUCTION)
+        alone = np.array([single.act(raw) for raw in observations])
+        np.testing.assert_allclose(together[e], alone, atol=1e-5)
+        np.testing.assert_array_equal(run([range(6)], batch=1)[e], alone)
+
+
+def test_episodes_in_different_phases_plan_at_their_own_steps(policy):
+    runner, late = BatchRunner(policy, 2), PolicyRunner(policy)
+    runner.reset(0, INSTRUCTION)
+    for step in range(3):
+        runner.act({0: raw_observation(step)})
+    runner.reset(1, INSTRUCTION)
+    late.reset(INSTRUCTION)
+    for step in range(3, 11):
+        found = runner.act({1: raw_observation(step), 0: raw_observation(step)})
+        np.testing.assert_allclose(found[1], late.act(raw_observation(step)), atol=1e-5)
 
 
 def test_the_environments_dictionary_is_read_like_a_raw_observation(policy):

@@ -1,8 +1,7 @@
 """Parallel episodes: the same results whatever the workers do."""
 
+import multiprocessing
 import os
-from functools import partial
-from pathlib import Path
 
 import av
 import numpy as np
@@ -16,28 +15,32 @@ from hilam_sim.workers import WorkerError, WorkerPool
 class Wander:
     """Reacts to what it sees, so that any difference between episodes would grow."""
 
-    def reset(self, instruction):
-        assert instruction == "pick up the bbq sauce and place it in the basket"
+    def __init__(self, batch=1):
+        self.batch, self.sizes, self.begun = batch, [], []
 
-    def act(self, obs):
+    def reset(self, slot, instruction):
+        assert instruction == "pick up the bbq sauce and place it in the basket"
+        self.begun.append(slot)
+
+    def act(self, observations):
+        self.sizes.append(len(observations))
+        return {slot: self.wander(obs) for slot, obs in observations.items()}
+
+    def wander(self, obs):
         return np.clip(np.concatenate([np.sin(50 * obs["ee_pos"]), obs["ee_pos"], [1.0]]), -1, 1)
 
 
-class DieOnce(Wander):
-    """Kills its process in the first episode of all."""
+class KillsOnce(Wander):
+    """Kills a worker in the middle of its episode, once."""
 
-    def __init__(self, marker):
-        self.marker = Path(marker)
-
-    def act(self, obs):
-        if not self.marker.exists():
-            self.marker.touch()
-            os._exit(3)
-        return super().act(obs)
+    def act(self, observations):
+        if len(self.sizes) == 7:
+            multiprocessing.active_children()[0].kill()
+        return super().act(observations)
 
 
 class Broken(Wander):
-    def act(self, obs):
+    def act(self, observations):
         raise RuntimeError("no idea what to do")
 
 
@@ -50,14 +53,24 @@ def outcomes(results):
     return [(r.spec, r.success, r.steps) for r in results]
 
 
-def test_results_come_in_order_and_survive_a_dead_worker(tmp_path):
-    seen = []
-    alone = run_episodes(specs(), Wander, 1, assets="builtin", render=False, on_result=seen.append)
-    pair = run_episodes(specs(), partial(DieOnce, tmp_path / "died"), 2, assets="builtin", render=False)
-    assert (tmp_path / "died").exists()
+def test_results_come_in_order_and_survive_a_dead_worker():
+    seen, killer = [], KillsOnce()
+    alone = run_episodes(specs(), Wander(), 1, assets="builtin", render=False, on_result=seen.append)
+    pair = run_episodes(specs(), killer, 2, assets="builtin", render=False)
+    assert len(killer.begun) == 4  # one episode began again
     assert outcomes(alone) == outcomes(pair)
     assert [r.spec for r in alone] == specs() == [r.spec for r in seen]
     assert [r.steps for r in alone] == [12, 12, 12]
+
+
+def test_a_policy_reads_the_observations_of_several_workers_together():
+    policy = Wander(batch=2)
+    together = run_episodes(specs(4), policy, 3, assets="builtin", render=False)
+    assert outcomes(together) == outcomes(run_episodes(specs(4), Wander(), assets="builtin", render=False))
+    assert sum(policy.sizes) == 4 * 12 and set(policy.sizes) <= {1, 2}
+    # Alone only at the end, when no other episode is under way.
+    assert policy.sizes.count(1) <= 12 and policy.sizes[0] == 2
+    assert set(policy.begun) == {0, 1, 2}
 
 
 class Hoard:
@@ -83,22 +96,20 @@ def test_a_worker_that_has_grown_is_replaced_between_jobs():
 
 
 def test_a_rollout_does_not_depend_on_replaced_workers():
-    usual = run_episodes(specs(), Wander, assets="builtin", render=False)
-    replaced = run_episodes(specs(), Wander, assets="builtin", render=False, worker_memory_mb=1)
+    usual = run_episodes(specs(), Wander(), assets="builtin", render=False)
+    replaced = run_episodes(specs(), Wander(), assets="builtin", render=False, worker_memory_mb=1)
     assert outcomes(usual) == outcomes(replaced)
 
 
 def test_a_failing_policy_and_a_wrong_name_are_reported():
-    with pytest.raises(WorkerError, match="no idea what to do"):
-        run_episodes(specs(1), Broken, assets="builtin", render=False)
+    with pytest.raises(RuntimeError, match="no idea what to do"):
+        run_episodes(specs(1), Broken(), assets="builtin", render=False)
     with pytest.raises(SimError, match="unknown task"):
-        run_episodes([EpisodeSpec("libero_object", "fly")], Wander, assets="builtin", render=False)
-    with pytest.raises(SimError, match="function of a module"):
-        run_episodes(specs(1), lambda: Wander())
+        run_episodes([EpisodeSpec("libero_object", "fly")], Wander(), assets="builtin", render=False)
 
 
 def test_videos_show_every_step(tmp_path):
-    run_episodes(specs(1, max_steps=5), Wander, image_size=64, assets="builtin", video_dir=tmp_path)
+    run_episodes(specs(1, max_steps=5), Wander(), image_size=64, assets="builtin", video_dir=tmp_path)
     (path,) = tmp_path.iterdir()
     assert path.name.endswith("_scattered_5_failure.mp4")
     with av.open(str(path)) as video:
@@ -124,3 +135,43 @@ def test_a_job_that_fails_leaves_the_pool_in_order():
             pool.collect()
         assert [pool.collect(), pool.collect()] == [(3, 4.0), (4, 3.0)]
         assert pool.pending == 0
+
+
+def make_asker():
+    def ask(question):
+        return (yield question)
+
+    return ask
+
+
+def tenfold(questions):
+    return {worker: 10 * question for worker, question in questions.items()}
+
+
+def test_each_question_gets_its_own_answer():
+    with WorkerPool(2, make_asker, answer=tenfold, gather=2) as pool:
+        for number in range(5):
+            pool.submit(number, number)
+        assert dict(pool.collect() for _ in range(5)) == {n: 10 * n for n in range(5)}
+
+
+def test_a_worker_stays_with_a_group_of_jobs():
+    with WorkerPool(1, make_asker, answer=tenfold) as pool:
+        for number in range(6):
+            pool.submit(number, number, group=number % 2)
+        assert [pool.collect()[0] for _ in range(6)] == [0, 2, 4, 1, 3, 5]
+
+
+def test_a_job_that_asks_and_dies_kills_its_worker_three_times_and_no_more():
+    with WorkerPool(1, make_casualty, answer=lambda questions: questions) as pool:
+        pool.submit("casualty", None)
+        with pytest.raises(WorkerError, match="killed its worker 3 times"):
+            pool.collect()
+
+
+def make_casualty():
+    def die(job):
+        yield "last words"
+        os._exit(3)
+
+    return die
