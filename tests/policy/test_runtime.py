@@ -149,7 +149,7 @@ def test_an_episode_repeats_exactly_and_equals_planner_and_executor_side_by_side
 
 
 def test_an_episode_is_the_same_whatever_runs_beside_it(policy):
-    """Six episodes in batches of four, all from the first step on, one after the other, and in other slots."""
+    """Six episodes in batches of four: side by side, one after the other, and in other slots."""
     episodes = [[raw_observation(100 * episode + step) for step in range(7)] for episode in range(6)]
 
     def run(groups, batch):
