@@ -69,7 +69,8 @@ class Config:
     label: str | None = None
     """Name in reports; by default the checkpoint's folder."""
     videos: Path | None = None
-    """Folder for a video of each episode; they lie in a folder of their own, named as the result file."""
+    """Folder for a video of each episode; they lie in a folder of their own, named as the result file.
+    report.py shows some."""
     assets: Literal["auto", "builtin", "official"] | None = None
     """What the simulation draws; by default what the policy was trained on."""
     quality: Literal["auto", "fast", "stock"] = "auto"
@@ -192,6 +193,8 @@ def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: 
 
         def record(episode: EpisodeResult) -> None:
             row = {**asdict(episode.spec), "success": episode.success, "steps": episode.steps}
+            if episode.video:
+                row["video"] = os.path.relpath(episode.video, path.parent)
             result["episodes"].append({**row, "task_name": names[episode.spec.task]})
             wins = sum(e["success"] for e in result["episodes"])
             bar.set_postfix_str(f"{wins}/{len(result['episodes'])} succeeded", refresh=False)

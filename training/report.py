@@ -1,20 +1,23 @@
-"""Collect evaluations into tables and a plot with confidence intervals, and compare policies in pairs.
+"""Collect evaluations into tables, a plot and a page with videos, and compare policies in pairs.
 
     python training/report.py runs/eval --out runs/report
 
-Reads every result of evaluate.py below the given paths; suites and placements stay apart. Writes results.md
-and results.png: success rates with 95% Wilson intervals, one table of tasks a suite, and a comparison of each
-two evaluations that share episodes. There the difference of the rates has a 95% interval for pairs, and p is
-that of the exact McNemar test: how often two equally good policies would differ as much in the episodes that
-only one of them solves.
+Reads every result of evaluate.py below the given paths; suites and placements stay apart. Writes results.md,
+results.png and results.html, one file with everything that also shows the first videos of each task.
+
+Success rates have 95% Wilson intervals. Two evaluations that share episodes are compared on those: the
+difference of the rates has a 95% interval for pairs, and p is that of the exact McNemar test: how often two
+equally good policies would differ as much in the episodes that only one of them solves.
 """
 
+import base64
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations, groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import matplotlib
 
@@ -35,6 +38,8 @@ SETTINGS = {
     "assets": "{} assets",
     "quality": "{} quality",
     "exact": "exact {}",
+    "batch": "batch {}",
+    "device": "on {}",
     "plan_period": "plan period {}",
     "aggregation_decay": "decay {}",
     "checkpoint_hash": "checkpoint {:.8}",
@@ -50,7 +55,9 @@ class Config:
     results: Annotated[list[Path], tyro.conf.Positional] = field(default_factory=lambda: [Path("runs/eval")])
     """Files of evaluate.py, or folders of them."""
     out: Path = Path("runs/report")
-    """Folder for results.md and results.png."""
+    """Folder for results.md, results.png and results.html."""
+    videos: int = 1
+    """Videos of failures, and as many of successes, that the page shows for each task (about 0.1 MB each)."""
 
 
 def read_results(paths: list[Path]) -> list[Result]:
@@ -115,13 +122,31 @@ def rate(result: Result) -> tuple[float, float, float]:
     return won / max(1, n), *wilson_interval(won, n)
 
 
-def table(heads: list[str], rows: list[list[Any]]) -> str:
-    """A Markdown table."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+class Count(NamedTuple):
+    """Episodes that succeeded, of all: a cell of a table, on the page with a bar."""
+
+    won: int
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.won}/{self.n}"
 
 
-def overall_table(results: list[Result]) -> str:
+@dataclass(frozen=True)
+class Table:
+    """A table for the text and the page."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[Any]]
+
+    def markdown(self) -> str:
+        """The table, under its title."""
+        lines = [self.heads, ["---"] * len(self.heads), *self.rows]
+        return f"## {self.title}\n\n" + "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def overall_table(results: list[Result]) -> Table:
     """One row an evaluation."""
     heads = ["suite", "placement", "policy", "success", "95% interval", "n"]
     rows = []
@@ -141,25 +166,35 @@ def overall_table(results: list[Result]) -> str:
                 f"`{result['checkpoint_hash'][:12]}`",
             ]
         )
-    return table([*heads, "seed", "assets", "step limit", "checkpoint"], rows)
+    return Table("Success rates", [*heads, "seed", "assets", "step limit", "checkpoint"], rows)
 
 
-def task_table(results: list[Result]) -> str:
+def by_task(result: Result) -> dict[str, list[dict[str, Any]]]:
+    """The episodes of each task."""
+    tasks: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for episode in result["episodes"].values():
+        tasks[episode["task_name"]].append(episode)
+    return tasks
+
+
+def task_table(results: list[Result]) -> Table:
     """One row a task, one column an evaluation of one suite."""
-    cells: dict[str, dict[int, list]] = defaultdict(lambda: defaultdict(list))
-    for column, result in enumerate(results):
-        for episode in result["episodes"].values():
-            cells[episode["task_name"]][column].append(episode)
-    rows = []
-    for task in sorted(cells):
-        runs = [cells[task][column] for column in range(len(results))]
-        rows.append(
-            [task.replace("_", " "), *(f"{successes(run)}/{len(run)}" if run else "" for run in runs)]
-        )
-    return table(["task", *(f"{r['name']}, {r['placement']}" for r in results)], rows)
+    columns = [by_task(result) for result in results]
+    rows = [
+        [
+            task.replace("_", " "),
+            *(
+                Count(successes(column[task]), len(column[task])) if task in column else ""
+                for column in columns
+            ),
+        ]
+        for task in sorted({task for column in columns for task in column})
+    ]
+    heads = ["task", *(f"{r['name']}, {r['placement']}" for r in results)]
+    return Table(f"Tasks of {results[0]['suite']}: episodes that succeeded", heads, rows)
 
 
-def comparison_table(results: list[Result]) -> str:
+def comparison_table(results: list[Result]) -> Table:
     """One row for each two evaluations of one protocol and step limit that have episodes in common."""
     heads = ["suite", "placement", "first", "second", "n", "only first", "only second"]
     rows = []
@@ -184,17 +219,15 @@ def comparison_table(results: list[Result]) -> str:
                 f"{mcnemar_p(only_first, only_second):.2g}",
             ]
         )
-    return table([*heads, "difference", "95% interval", "p"], rows) if rows else ""
+    title = "Paired comparisons on the same episodes"
+    return Table(title, [*heads, "difference", "95% interval", "p"], rows)
 
 
-def make_report(results: list[Result]) -> str:
-    """The text of results.md."""
-    parts = ["## Success rates", overall_table(results)]
-    for suite, group in groupby(results, lambda result: result["suite"]):
-        parts += [f"## Tasks of {suite}: episodes that succeeded", task_table(list(group))]
-    if comparison := comparison_table(results):
-        parts += ["## Paired comparisons on the same episodes", comparison]
-    return "\n\n".join(parts) + "\n"
+def make_tables(results: list[Result]) -> list[Table]:
+    """All tables that have rows."""
+    suites = [list(group) for _, group in groupby(results, lambda result: result["suite"])]
+    tables = [overall_table(results), *map(task_table, suites), comparison_table(results)]
+    return [table for table in tables if table.rows]
 
 
 def draw(results: list[Result], path: Path) -> None:
@@ -223,13 +256,78 @@ def draw(results: list[Result], path: Path) -> None:
     plt.close(figure)
 
 
+STYLE = """body { font: 15px sans-serif; margin: 2em } td, th { padding: 3px 10px; text-align: left }
+tr { border-bottom: 1px solid #ddd } table { border-collapse: collapse } figure { display: inline-block }
+.failure { color: #b00 } .success { color: #070 } figcaption { font-size: 13px }"""
+
+
+def make_page(tables: list[Table], results: list[Result], videos: int) -> str:
+    """The page: the tables with bars, then of each task the first `videos` failures and successes."""
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head><meta charset="utf-8"><title>Evaluations</title>',
+        f"<style>{STYLE}</style></head><body><h1>Evaluations</h1>",
+        *map(_page_table, tables),
+        *(_page_videos(result, videos) for result in results),
+        "</body></html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _page_table(table: Table) -> str:
+    heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
+    rows = ["".join(f"<td>{_page_cell(cell)}</td>" for cell in row) for row in table.rows]
+    body = "\n".join(f"<tr>{row}</tr>" for row in (heads, *rows))
+    return f"<h2>{escape(table.title)}</h2>\n<table>\n{body}\n</table>"
+
+
+def _page_cell(cell: Any) -> str:
+    if not isinstance(cell, Count):
+        return escape(str(cell).strip("`"))
+    low, high = wilson_interval(cell.won, cell.n)
+    return (
+        f'<svg width="120" height="14"><title>95% interval {low:.1%} to {high:.1%}</title>'
+        '<rect width="120" height="14" fill="#eee"/>'
+        f'<rect width="{120 * cell.won / cell.n:.1f}" height="14" fill="#6a9fd4"/>'
+        f'<path d="M{120 * low:.1f} 7H{120 * high:.1f}M{120 * low:.1f} 3v8M{120 * high:.1f} 3v8" '
+        f'stroke="black"/></svg> {cell}'
+    )
+
+
+def _page_videos(result: Result, count: int) -> str:
+    parts = []
+    for task, episodes in by_task(result).items():
+        filmed = [episode for episode in episodes if "video" in episode]
+        failed = [episode for episode in filmed if not episode["success"]][:count]
+        won = [episode for episode in filmed if episode["success"]][:count]
+        if shown := failed + won:
+            figures = "".join(_page_video(Path(result["file"]).parent, episode) for episode in shown)
+            parts.append(f"<h3>{escape(task.replace('_', ' '))}</h3>\n{figures}")
+    title = f"<h2>Videos of {escape(result['name'])}, {result['suite']}, {result['placement']}</h2>"
+    return "\n".join([title, *parts]) if parts else ""
+
+
+def _page_video(folder: Path, episode: dict[str, Any]) -> str:
+    outcome = "success" if episode["success"] else "failure"
+    caption = f"state {episode['init_state']}, seed {episode['seed']}, {episode['steps']} steps: {outcome}"
+    try:
+        data = base64.b64encode((folder / episode["video"]).read_bytes()).decode()
+        video = f'<video controls loop width="384" src="data:video/mp4;base64,{data}"></video>'
+    except FileNotFoundError:  # removed to save space; the rest of the page is worth having
+        video = f"<p>{escape(episode['video'])} is no longer there</p>"
+    return f'<figure>{video}<figcaption class="{outcome}">{caption}</figcaption></figure>\n'
+
+
 def main(config: Config) -> None:
     results = read_results(config.results)
-    text = make_report(results)
+    tables = make_tables(results)
+    text = "\n\n".join(table.markdown() for table in tables) + "\n"
     print(text)
     writable_folder(config.out)
     with replacing(config.out / "results.md") as draft:
         draft.write_text(text)
+    with replacing(config.out / "results.html") as draft:
+        draft.write_text(make_page(tables, results, config.videos))
     draw(results, config.out / "results.png")
 
 

@@ -54,12 +54,14 @@ class EpisodeResult:
         success: The goal held at some step.
         steps: Steps until success or the limit.
         seconds: Wall time of the episode, without building the environment.
+        video: The file of its video, where one was asked for.
     """
 
     spec: EpisodeSpec
     success: bool
     steps: int
     seconds: float = 0.0
+    video: Path | None = None
 
 
 class OneEnvironment:
@@ -107,13 +109,15 @@ class _Runner:
             ended = terminated or truncated
             if self._video_dir:
                 frames.append(_frame(observation))
+        video = None
         if self._video_dir:
             number = spec.init_state if spec.placement == "stored" else spec.seed
             name = (
                 f"{env.task.name}_{spec.placement}_{number}_{'success' if info['success'] else 'failure'}.mp4"
             )
-            write_video(self._video_dir / name, frames, CONTROL_HZ)
-        return EpisodeResult(spec, info["success"], info["steps"], time.perf_counter() - start)
+            video = self._video_dir / name
+            write_video(video, frames, CONTROL_HZ)
+        return EpisodeResult(spec, info["success"], info["steps"], time.perf_counter() - start, video)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray:

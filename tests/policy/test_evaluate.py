@@ -1,5 +1,6 @@
-"""Evaluation and report, on a policy with random weights that needs no images."""
+"""Evaluation and report, on policies with random weights."""
 
+import base64
 import json
 import resource
 import sys
@@ -13,6 +14,7 @@ from hilam_core.cards import load_card
 from hilam_core.errors import CheckpointError, DataError, FileError
 from hilam_core.files import sole_writer
 from hilam_core.policy import Policy, PolicyConfig, random_policy, save_policy
+from hilam_core.video import read_video
 
 pytest.importorskip("robosuite")
 
@@ -204,6 +206,29 @@ def test_what_cannot_be_evaluated_is_one_line(tmp_path, monkeypatch, capsys, arg
     error = capsys.readouterr().err
     assert ended.value.code == 1
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_videos_lie_beside_the_result_and_the_report_shows_them(tmp_path):
+    policy = random_policy(tmp_path / "policy")
+    out = tmp_path / "eval/result.json"
+    evaluate.main(
+        evaluate.Config(
+            policy,
+            tasks=("0",),
+            episodes=2,
+            max_steps=2,
+            workers=2,
+            out=out,
+            videos=tmp_path / "videos",
+            assets="builtin",
+        )
+    )
+    videos = [out.parent / episode["video"] for episode in json.loads(out.read_text())["episodes"]]
+    assert [len(read_video(video)) for video in videos] == [3, 3]
+    report.main(report.Config([out], tmp_path / "report"))
+    page = (tmp_path / "report/results.html").read_text()
+    assert base64.b64encode(videos[0].read_bytes()).decode() in page
+    assert base64.b64encode(videos[1].read_bytes()).decode() not in page
 
 
 def test_a_report_reads_what_evaluations_write(evaluation, tmp_path):

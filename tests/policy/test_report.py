@@ -1,6 +1,8 @@
 """Reports keep apart what cannot be compared, and compare what can episode by episode."""
 
+import base64
 import json
+import re
 import sys
 
 import pytest
@@ -71,12 +73,32 @@ def test_intervals_are_those_of_the_floor(tmp_path):
 def test_two_policies_are_compared_on_the_episodes_they_share(tmp_path):
     write_result(tmp_path / "a.json", [1, 1, 1, 1, 1, 1, 1, 0, 0, 1])
     write_result(tmp_path / "b.json", [0, 0, 0, 0, 0, 0, 1, 1, 0], label="HiLAM", checkpoint_hash="b" * 64)
-    text = report.comparison_table(report.read_results([tmp_path]))
-    row = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
+    text = report.comparison_table(report.read_results([tmp_path])).markdown()
+    row = [cell.strip() for cell in text.splitlines()[4].strip("|").split("|")]
     assert row[:7] == ["libero_object", "stored", "HiLAM", "flat", "9", "1", "6"]
     assert row[7] == "-55.6%" and row[9] == f"{mcnemar_p(1, 6):.2g}" == "0.12"
     low, high = (float(end.strip("%")) for end in row[8].split(" to "))
     assert low < -55.6 < high
+
+
+def test_the_page_shows_bars_and_the_first_videos_in_one_file(tmp_path):
+    result = write_result(tmp_path / "eval/a.json", [0, 0, 1, 1, 0], label="A <b>")
+    content = json.loads(result.read_text())
+    for episode in content["episodes"]:
+        episode["video"] = f"../videos/{episode['init_state']}.mp4"
+    result.write_text(json.dumps(content))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/0.mp4").write_bytes(b"failed")
+    report.main(report.Config([result], tmp_path / "report"))
+    page = (tmp_path / "report/results.html").read_text()
+    assert "A &lt;b&gt;" in page and "<b>" not in page
+    low, high = wilson_interval(2, 5)
+    assert f"95% interval {low:.1%} to {high:.1%}" in page and "2/5" in page
+    assert re.findall(r"state (\d), .*?: (\w+)", page) == [("0", "failure"), ("2", "success")]
+    (shown,) = re.findall(r'src="data:video/mp4;base64,(.*?)"', page)
+    assert base64.b64decode(shown) == b"failed"
+    assert "../videos/2.mp4 is no longer there" in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)  # nothing outside the file
 
 
 @pytest.mark.parametrize(
