@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hilam_core.data import read_demonstrations
-from hilam_core.errors import CheckpointError
+from hilam_core.device import choose_device
+from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.observation import (
     Observation,
     ObservationError,
@@ -247,6 +248,14 @@ def test_an_unknown_instruction_is_refused_where_there_is_no_encoder(policy):
         pass
     with pytest.raises(LanguageError, match="juggle"):
         PolicyRunner(policy).reset("juggle three eggs")
+
+
+def test_a_device_that_is_not_there_is_refused():
+    assert choose_device("cpu").type == "cpu"
+    with pytest.raises(ConfigError, match="unknown device 'gpu'; choices: auto, cpu, cuda, cuda:N"):
+        choose_device("gpu")
+    with pytest.raises(ConfigError, match=r"device 'cuda:99': torch sees \d+ CUDA GPUs here"):
+        choose_device("cuda:99")
 
 
 def test_an_observation_of_another_size_is_refused(policy):

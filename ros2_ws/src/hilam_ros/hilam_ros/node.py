@@ -41,7 +41,7 @@ LATCHED = QoSProfile(
 )
 LEVELS = {OK: DiagnosticStatus.OK, WARN: DiagnosticStatus.WARN, ERROR: DiagnosticStatus.ERROR}
 DISCOVERY_S = 1.5  # until the topics of running nodes are known (Fast DDS: 1.1 s); nodes load meanwhile
-LEASE_S = 12.0  # the topics of a killed process stay known for DDS's lease of 10 s
+LEASE_S = 12.0  # the topics of a killed process stay known for Cyclone's lease of 10 s (Fast DDS: 20 s)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -230,7 +230,7 @@ class StackNode(Node):
         level, message = judge(problem, lacking, [*flow, self.explain()])
         values = {"mode": self.mode, "prepared": "no" if lacking else "yes"}
         values |= {"episode": self.task.episode if self.task else "none"}
-        values |= {i.health.name: i.health.report(now_ns) for i in self._inputs}
+        values |= {i.health.name: f"{i.type}, {i.health.report(now_ns)}" for i in self._inputs}
         values |= self.stats.report(self.seconds()) | self.counters
         status = DiagnosticStatus(level=LEVELS[level], name=self.get_name(), message=message)
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
