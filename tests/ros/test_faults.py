@@ -11,6 +11,7 @@ from domains import next_domain
 
 DRIVER = Path(__file__).with_name("faulty_driver.py")
 TWIST = "ros2 topic echo /delta_twist_cmds geometry_msgs/msg/TwistStamped"
+ZERO = "linear:\n    x: 0.0\n    y: 0.0\n    z: 0.0\n  angular:\n    x: 0.0\n    y: 0.0\n    z: 0.0\n"
 
 
 def last_twist(echo):
@@ -76,13 +77,18 @@ def test_a_task_that_cannot_be_followed_is_refused_and_the_arm_holds(workspace, 
     )
     launch.wait_for("episode begins")
     echo.wait_for("---\n")
-    misspelt = "{episode: 2, active: true, instruction: pik up the mlik}"
+    other = "{episode: 2, active: true, instruction: pick up the milk and place it in the basket}"
+    workspace.start(
+        f"ros2 topic pub --once --qos-durability transient_local /task hilam_msgs/msg/Task '{other}'", domain
+    )
+    echo.wait_for(ZERO)  # between two tasks the arm holds
+    misspelt = "{episode: 3, active: true, instruction: pik up the mlik}"
     workspace.start(
         f"ros2 topic pub -r 2 --qos-durability transient_local /task hilam_msgs/msg/Task '{misspelt}'", domain
     )
-    launch.wait_for("refused: task of episode 2: instruction 'pik up the mlik'")
+    launch.wait_for("refused: task of episode 3: instruction 'pik up the mlik'")
     health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
-    health.wait_for("message: 'task of episode 2")
+    health.wait_for("message: 'task of episode 3")
     assert not any(last_twist(echo))
     assert launch.process.poll() is None, launch.output
     assert "Traceback" not in launch.output

@@ -81,12 +81,12 @@ class ActionExecutorNode(PolicyNode):
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
 
     def on_task(self) -> None:
-        """Learn the instruction, and warm up the network; where the task is over, hold."""
+        """Hold, as a velocity controller would carry on; then learn the instruction, and warm up."""
+        self.hold()
         self.gate.reset()
         self.pose_target.reset()
         self.silence.reset()
         if self.task is None:
-            self.hold()  # a velocity controller would carry on with the last command
             return
         self.low_level.reset(self.task.instruction)
         no_skill = Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0)
