@@ -9,6 +9,8 @@ command continues an interrupted evaluation, and more tasks or episodes are adde
 name carries a hash of everything that decides an episode, so that different evaluations have different files.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -17,24 +19,23 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 import tyro
 from tqdm import tqdm
 
-from hilam_core.cards import assets_warning, load_whole_card, trained_assets
-from hilam_core.device import choose_device
+from hilam_core.cards import assets_warning, trained_assets
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import sole_writer, writable_folder, write_json
-from hilam_core.policy import PolicyConfig, load_policy, read_policy_config
 from hilam_core.program import run_program
-from hilam_core.runtime.control import BatchRunner
 from hilam_core.statistics import wilson_interval
 from hilam_sim.assets import resolve_assets
 from hilam_sim.protocol import scattered_protocol, stored_protocol
 from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
 from hilam_sim.tasks import MAX_STEPS, choose_tasks, get_task
+
+if TYPE_CHECKING:
+    from hilam_core.runtime.control import BatchRunner
 
 MAX_SEED = 400_000  # scattered placements use 10,000 seeds for each, all below numpy's limit of 2**32
 
@@ -97,16 +98,30 @@ def make_specs(config: Config) -> list[EpisodeSpec]:
     return [replace(spec, max_steps=config.max_steps) for spec in specs]
 
 
-def make_identity(config: Config, card: dict[str, Any], policy: PolicyConfig) -> dict[str, Any]:
+def load_runner(config: Config) -> BatchRunner:
+    """The policy, on its device. Only here is torch imported: simulation workers import this file too, and
+    would pay two seconds and 0.2 GB each."""
+    import torch
+
+    from hilam_core.device import choose_device
+    from hilam_core.policy import load_policy
+    from hilam_core.runtime.control import BatchRunner
+
+    torch.set_num_threads(1)  # the other cores simulate
+    return BatchRunner(load_policy(config.policy, str(choose_device(config.device))), config.batch)
+
+
+def make_identity(config: Config, runner: BatchRunner) -> dict[str, Any]:
     """Everything beside its own seed and state that decides an episode: results that differ in any of it are
     never in one file."""
+    card, policy = runner.policy.card, runner.policy.config
     assets = resolve_assets(config.assets or trained_assets(card))
     return {
         "checkpoint_hash": card["weights_sha256"],
         "plan_period": policy.plan_period,
         "aggregation_decay": policy.aggregation_decay,
-        "batch": config.batch,
-        "device": choose_device(config.device).type,
+        "batch": runner.batch,
+        "device": runner.policy.low.positions.device.type,
         "suite": config.suite,
         "placement": config.placement,
         "seed": config.seed,
@@ -183,7 +198,7 @@ def print_table(result: dict[str, Any]) -> None:
         print(f"{title[:60]:60s} {s['successes']:4d}/{s['n']:<4d} {s['rate']:6.1%}  [{low:.1%}, {high:.1%}]")
 
 
-def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: dict, path: Path) -> None:
+def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: dict, path: Path) -> None:
     """Run the episodes of `specs` that `result` lacks, and add each to it and to the file as it ends."""
     done = {(e["task"], e["seed"], e["init_state"]) for e in result["episodes"]}
     waiting = [spec for spec in specs if (spec.task, spec.seed, spec.init_state) not in done]
@@ -203,13 +218,13 @@ def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: 
 
         run_episodes(
             waiting,
-            BatchRunner(load_policy(config.policy, str(choose_device(config.device))), config.batch),
+            runner,
             workers=config.workers,
-            image_size=policy.image_size,
+            image_size=runner.policy.spec.image_size,
             assets=result["assets"],
             quality=result["quality"],
             exact=config.exact,
-            render=bool(policy.low.cameras),
+            render=bool(runner.policy.spec.cameras),
             on_result=record,
             video_dir=video_dir,
         )
@@ -217,13 +232,11 @@ def run(config: Config, policy: PolicyConfig, specs: list[EpisodeSpec], result: 
 
 def main(config: Config) -> None:
     started = time.monotonic()
-    torch.set_num_threads(1)  # the other cores simulate
-    card = load_whole_card(config.policy, "policy")  # damaged weights end here, not in a worker
-    policy = read_policy_config(card, config.policy)
+    runner = load_runner(config)
     specs = make_specs(config)
-    identity = make_identity(config, card, policy)
-    warning = assets_warning(card, identity["assets"], identity["assets_hash"])
-    if warning and policy.low.cameras:
+    identity = make_identity(config, runner)
+    warning = assets_warning(runner.policy.card, identity["assets"], identity["assets_hash"])
+    if warning and runner.policy.spec.cameras:
         print(warning, file=sys.stderr)
     path = result_path(config, identity)
     writable_folder(path.parent)
@@ -231,14 +244,14 @@ def main(config: Config) -> None:
         result = {
             "label": config.label or config.policy.resolve().name,
             "policy": str(config.policy),
-            "commit": card.get("commit"),
+            "commit": runner.policy.card.get("commit"),
             **identity,
             "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
             "episodes": read_episodes(path, identity),
         }
         found = len(result["episodes"])
         try:
-            run(config, policy, specs, result, path)
+            run(config, runner, specs, result, path)
         finally:  # printed before it is written: a full disk, an error or Ctrl-C loses no result
             order = {(spec.task, spec.seed, spec.init_state): i for i, spec in enumerate(specs)}
             last = len(order)

@@ -2,15 +2,17 @@
 
 import base64
 import json
+import os
 import resource
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import evaluate
 import pytest
 import report
 
-from hilam_core.cards import load_card
 from hilam_core.errors import CheckpointError, DataError, FileError
 from hilam_core.files import sole_writer
 from hilam_core.policy import Policy, PolicyConfig, random_policy, save_policy
@@ -68,6 +70,13 @@ def test_results_do_not_depend_on_the_number_of_workers(evaluation, tmp_path):
     assert json.loads(out.read_text())["episodes"] == result["episodes"]
 
 
+def test_a_simulation_worker_does_not_load_torch():
+    program = "import evaluate, sys; sys.exit('torch' in sys.modules)"
+    path = os.pathsep.join([str(Path(evaluate.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0
+
+
 def test_results_of_another_checkpoint_are_not_mixed(evaluation, tmp_path):
     config, _ = evaluation
     other = random_policy(tmp_path / "other", PolicyConfig.blind(), seed=1)
@@ -86,8 +95,7 @@ def test_a_damaged_checkpoint_is_refused_before_any_worker_starts(tmp_path):
 
 
 def identity_of(config):
-    card = load_card(config.policy)
-    return evaluate.make_identity(config, card, evaluate.read_policy_config(card, config.policy))
+    return evaluate.make_identity(config, evaluate.load_runner(config))
 
 
 def default_path(config):
