@@ -2,11 +2,13 @@
 
     python training/evaluate.py checkpoints/libero_object --episodes 20
     python training/evaluate.py checkpoints/libero_object --placement scattered --videos runs/videos
+    python training/evaluate.py runs/policy --suite libero_object libero_goal --shard 0/4 --workers 8
 
-Writes one JSON file: every episode with seed, success and steps, success rates with 95% Wilson intervals, the
-checkpoint's hash, the simulation's settings and the command. The file is replaced as episodes end; the same
-command continues an interrupted evaluation, and more tasks or episodes are added to it. The default file's
-name carries a hash of everything that decides an episode, so that different evaluations have different files.
+Writes one JSON file a suite: every episode with seed, success and steps, success rates with 95% Wilson
+intervals, the checkpoint's hash, the simulation's settings and the command. The file is replaced as episodes
+end; the same command continues an interrupted evaluation, and more tasks or episodes are added to it. The
+default file's name carries a hash of everything that decides an episode, so that different evaluations have
+different files.
 """
 
 from __future__ import annotations
@@ -46,10 +48,10 @@ class Config:
 
     policy: Annotated[Path, tyro.conf.Positional]
     """Policy checkpoint, flat or hierarchical."""
-    suite: str = "libero_object"
-    """LIBERO suite."""
+    suite: tuple[str, ...] = ("libero_object",)
+    """LIBERO suites, a result file each."""
     tasks: tuple[str, ...] = ()
-    """Numbers or names of tasks; all of the suite when empty."""
+    """Numbers or names of tasks; all when empty. Only with one suite."""
     placement: Literal["stored", "scattered"] = "stored"
     """stored: LIBERO's 50 initial states, in order; scattered: objects anywhere within reach."""
     episodes: int = 20
@@ -58,6 +60,8 @@ class Config:
     """Seed of the simulation; scattered placements follow from it."""
     max_steps: int | None = None
     """Steps until an episode counts as failed; by default the suite's limit."""
+    shard: str = "0/1"
+    """Which part of the episodes to run, such as 0/4 to 3/4 on four machines; report.py joins the files."""
     workers: int = 4
     """Parallel simulations, a process each; twice as many as --batch keep them and the policy busy."""
     batch: int = 4
@@ -86,16 +90,28 @@ class Config:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")
         if self.seed > MAX_SEED:
             raise ConfigError(f"seed must be at most {MAX_SEED}, got {self.seed}")
+        if len(set(self.suite)) > 1 and self.out is not None:
+            raise ConfigError(f"out '{self.out}' is one file for {len(self.suite)} suites: leave it out")
+        number, _, count = self.shard.partition("/")
+        if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+            raise ConfigError(f"shard '{self.shard}' must be such as 0/4, 1/4, 2/4 or 3/4")
         if self.out is not None and self.out.is_dir():
             raise ConfigError(f"out '{self.out}' is a folder: name a file in it, such as result.json")
 
 
-def make_specs(config: Config) -> list[EpisodeSpec]:
-    """The episodes of the protocol, task by task."""
-    tasks = list(dict.fromkeys(task.index for task in choose_tasks([config.suite], config.tasks)))
+def make_specs(config: Config, suite: str) -> list[EpisodeSpec]:
+    """The episodes of the protocol, task by task; those of this shard.
+
+    Raises:
+        SimError: an unknown suite or task, or more episodes than there are. ConfigError: an empty shard.
+    """
+    tasks = list(dict.fromkeys(task.index for task in choose_tasks([suite], config.tasks)))
     protocol = stored_protocol if config.placement == "stored" else scattered_protocol
-    specs = protocol(config.suite, tasks, config.episodes, config.seed)
-    return [replace(spec, max_steps=config.max_steps) for spec in specs]
+    specs = protocol(suite, tasks, config.episodes, config.seed)
+    number, count = map(int, config.shard.split("/"))
+    if number >= len(specs):
+        raise ConfigError(f"shard '{config.shard}' of {len(specs)} episodes is empty: use fewer shards")
+    return [replace(spec, max_steps=config.max_steps) for spec in specs[number::count]]
 
 
 def load_runner(config: Config) -> BatchRunner:
@@ -111,7 +127,7 @@ def load_runner(config: Config) -> BatchRunner:
     return BatchRunner(load_policy(config.policy, str(choose_device(config.device))), config.batch)
 
 
-def make_identity(config: Config, runner: BatchRunner) -> dict[str, Any]:
+def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, Any]:
     """Everything beside its own seed and state that decides an episode: results that differ in any of it are
     never in one file."""
     card, policy = runner.policy.card, runner.policy.config
@@ -122,10 +138,10 @@ def make_identity(config: Config, runner: BatchRunner) -> dict[str, Any]:
         "aggregation_decay": policy.aggregation_decay,
         "batch": runner.batch,
         "device": runner.policy.low.positions.device.type,
-        "suite": config.suite,
+        "suite": suite,
         "placement": config.placement,
         "seed": config.seed,
-        "max_steps": config.max_steps or MAX_STEPS[config.suite],
+        "max_steps": config.max_steps or MAX_STEPS[suite],
         "assets": assets.kind,
         "assets_hash": assets.content_hash,
         "quality": assets.quality(config.quality),
@@ -138,8 +154,10 @@ def result_path(config: Config, identity: dict[str, Any]) -> Path:
     if config.out is not None:
         return config.out
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"{config.policy.resolve().name}_{config.suite}_{config.placement}_{digest}.json"
-    return Path("runs/eval") / name
+    name = f"{config.policy.resolve().name}_{identity['suite']}_{config.placement}_{digest}"
+    if config.shard != "0/1":
+        name += f"_{config.shard.replace('/', '_of_')}"
+    return Path("runs/eval") / f"{name}.json"
 
 
 def read_episodes(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
@@ -231,10 +249,17 @@ def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: d
 
 
 def main(config: Config) -> None:
-    started = time.monotonic()
+    choose_tasks(config.suite, config.tasks)  # a wrong name ends here, not after the first suite
     runner = load_runner(config)
-    specs = make_specs(config)
-    identity = make_identity(config, runner)
+    for suite in dict.fromkeys(config.suite):
+        evaluate_suite(config, suite, runner)
+
+
+def evaluate_suite(config: Config, suite: str, runner: BatchRunner) -> None:
+    """Run the episodes of one suite, and write and print their result."""
+    started = time.monotonic()
+    specs = make_specs(config, suite)
+    identity = make_identity(config, suite, runner)
     warning = assets_warning(runner.policy.card, identity["assets"], identity["assets_hash"])
     if warning and runner.policy.spec.cameras:
         print(warning, file=sys.stderr)
@@ -246,6 +271,7 @@ def main(config: Config) -> None:
             "policy": str(config.policy),
             "commit": runner.policy.card.get("commit"),
             **identity,
+            "shard": config.shard,
             "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
             "episodes": read_episodes(path, identity),
         }

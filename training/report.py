@@ -71,7 +71,10 @@ def read_results(paths: list[Path]) -> list[Result]:
     files = [file for file in files if not file.name.startswith(".")]  # a result about to be written
     if not files:
         raise DataError(f"no evaluations (*.json) in {', '.join(map(str, paths))}")
-    results = sorted(map(_read_result, files), key=lambda r: (*protocol(r), r["label"], r["seed"]))
+    results = sorted(
+        _join_shards([_read_result(file) for file in files]),
+        key=lambda r: (*protocol(r), r["label"], r["seed"]),
+    )
     for _, group in groupby(results, protocol):
         _name(list(group))
     return results
@@ -87,6 +90,20 @@ def _read_result(file: Path) -> Result:
         return result
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is not a result of evaluate.py: {error!r}") from None
+
+
+def _join_shards(results: list[Result]) -> list[Result]:
+    """Results with the shards of one evaluation, however many, made one; all others as they are."""
+    joined: dict[str, Result] = {}
+    for result in results:
+        settings = {"label": result["label"], **{k: str(v) for k, v in result.items() if k in SETTINGS}}
+        whole = result.get("shard", "0/1") == "0/1"
+        key = result["file"] if whole else json.dumps([protocol(result), {**settings, "file": ""}])
+        if key in joined:
+            joined[key]["episodes"].update(result["episodes"])
+        else:
+            joined[key] = result
+    return list(joined.values())
 
 
 def protocol(result: Result) -> tuple[str, str]:

@@ -70,6 +70,27 @@ def test_results_do_not_depend_on_the_number_of_workers(evaluation, tmp_path):
     assert json.loads(out.read_text())["episodes"] == result["episodes"]
 
 
+def test_shards_of_an_evaluation_make_a_whole_one(evaluation, tmp_path, monkeypatch):
+    config, result = evaluation
+    monkeypatch.chdir(tmp_path)
+    for shard in ("0/3", "1/3", "2/3"):
+        evaluate.main(replace(config, out=None, shard=shard))
+    files = sorted((tmp_path / "runs/eval").iterdir())
+    assert [file.stem[-7:] for file in files if file.suffix == ".json"] == ["_0_of_3", "_1_of_3", "_2_of_3"]
+    (joined,) = report.read_results([tmp_path / "runs/eval"])
+    assert joined["name"] == "blind"
+    assert sorted(joined["episodes"]) == sorted(report.episode_key(e) for e in result["episodes"])
+
+
+def test_each_suite_has_a_file_of_its_own(evaluation, tmp_path, monkeypatch):
+    config, _ = evaluation
+    monkeypatch.chdir(tmp_path)
+    suites = ("libero_object", "libero_spatial")
+    evaluate.main(replace(config, out=None, suite=suites, tasks=(), episodes=1, max_steps=1, shard="0/10"))
+    results = report.read_results([tmp_path / "runs/eval"])
+    assert [(result["suite"], len(result["episodes"])) for result in results] == [(s, 1) for s in suites]
+
+
 def test_a_simulation_worker_does_not_load_torch():
     program = "import evaluate, sys; sys.exit('torch' in sys.modules)"
     path = os.pathsep.join([str(Path(evaluate.__file__).parent), os.environ.get("PYTHONPATH", "")])
@@ -95,7 +116,7 @@ def test_a_damaged_checkpoint_is_refused_before_any_worker_starts(tmp_path):
 
 
 def identity_of(config):
-    return evaluate.make_identity(config, evaluate.load_runner(config))
+    return evaluate.make_identity(config, config.suite[0], evaluate.load_runner(config))
 
 
 def default_path(config):
@@ -115,7 +136,7 @@ def test_whatever_decides_an_episode_has_a_default_file_of_its_own(tmp_path, off
     other = tmp_path / "other"
     config = evaluate.Config(policy, assets="builtin")
     changes = [
-        {"suite": "libero_goal"},
+        {"suite": ("libero_goal",)},
         {"placement": "scattered"},
         {"seed": 1},
         {"max_steps": 100},
@@ -197,6 +218,11 @@ def test_exact_stepping_can_be_asked_for_and_is_recorded(evaluation, tmp_path, c
         (["--tasks", "10"], "unknown task 10 in libero_object"),
         (["--tasks", "juggle"], "unknown task 'juggle' in libero_object"),
         (["--suite", "libero_objects"], "unknown suite 'libero_objects'"),
+        (["--suite", "libero_object", "libero_goals"], "unknown suite 'libero_goals'"),
+        (["--suite", "libero_object", "libero_goal", "--tasks", "1"], "tasks 1 of 2 suites"),
+        (["--suite", "libero_object", "libero_goal", "--out", "result.json"], "is one file for 2 suites"),
+        (["--shard", "4/4"], "shard '4/4' must be such as 0/4"),
+        (["--shard", "1/2", "--tasks", "0", "--episodes", "1"], "shard '1/2' of 1 episodes is empty"),
         (["--out", "."], "out '.' is a folder"),
         (["--out", "text.txt"], "'text.txt' is not a result of evaluate.py"),
         (["--out", "text.txt/result.json"], "cannot write to the folder 'text.txt'"),
