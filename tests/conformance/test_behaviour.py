@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # together some two minutes
 BEHAVIOUR = Path(__file__).parent / "behaviour"
 FILES = sorted(path.stem for path in BEHAVIOUR.glob("*.py") if path.stem not in ("conftest", "waiting"))
 LIMIT_S = 300  # the slowest takes some 15 s on a quiet machine

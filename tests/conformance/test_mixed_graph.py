@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from domains import own_domain
 
+pytestmark = pytest.mark.slow  # together some two minutes
 LIMIT_S = 60  # Fast DDS and Cyclone need about a second to find each other, some more for the first sample
 
 START = """

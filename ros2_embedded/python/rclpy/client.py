@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from embedded_dds.dds import user_data_values
 from embedded_dds.types import deserialize, serialize
 
-from rclpy.destroyable import Destroyable
+from rclpy.destroyable import EndOfNode
 from rclpy.service import FOREIGN, HEADER
 from rclpy.task import Future
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _sequence = itertools.count(1)  # per process, as in rmw_cyclonedds_cpp
 
 
-class Client(Destroyable):
+class Client(EndOfNode):
     """Made by `Node.create_client`."""
 
     rank = 2
@@ -145,9 +145,3 @@ class Client(Destroyable):
         self._mark_destroyed()
         self._reader.close()
         self._writer.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy()

@@ -481,12 +481,6 @@ class Node(ParameterMixin, Destroyable):
                 self.__remove(kind, thing)
                 thing.destroy() if kind is GuardCondition else thing._close()
 
-    def __enter__(self) -> Node:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy_node()
-
     @property
     def publishers(self) -> Iterator[Publisher]:
         yield from list(self.__owned[Publisher])
@@ -584,7 +578,7 @@ class Node(ParameterMixin, Destroyable):
         return len(self.__alive_graph().endpoints(name, writers=True, mangled=False))
 
     def __info_by_topic(self, topic_name: str, no_mangle: bool, writers: bool) -> list[TopicEndpointInfo]:
-        name = topic_name if no_mangle else self.resolve_topic_name(topic_name)
+        name = topic_name if no_mangle else self.__resolve(self.__expand(topic_name))
         owners = self.__alive_graph().owners()
         unknown = NodeKey("_NODE_NAMESPACE_UNKNOWN_", "_NODE_NAME_UNKNOWN_")
         return [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds.types import serialize
 
-from rclpy.destroyable import Destroyable
+from rclpy.destroyable import EndOfNode
 from rclpy.duration import Duration
 from rclpy.exceptions import RCLError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rclpy.qos import QoSProfile
 
 
-class Publisher(Destroyable):
+class Publisher(EndOfNode):
     """Made by `Node.create_publisher`."""
 
     def __init__(
@@ -81,9 +81,3 @@ class Publisher(Destroyable):
     def _close(self) -> None:
         self._mark_destroyed()
         self._writer.close()
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy()

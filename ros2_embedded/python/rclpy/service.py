@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from embedded_dds.dds import user_data_values
 from embedded_dds.types import deserialize, serialize
 
-from rclpy.destroyable import Destroyable
+from rclpy.destroyable import EndOfNode
 from rclpy.exceptions import RCLError
 from rclpy.task import await_or_execute
 
@@ -31,7 +31,7 @@ HEADER = struct.Struct("<Qq")
 FOREIGN = "its RMW must be rmw_cyclonedds_cpp for services, parameters and actions (topics work with any)"
 
 
-class Service(Destroyable):
+class Service(EndOfNode):
     """Made by `Node.create_service`; the callback takes request and response and returns the response."""
 
     rank = 3
@@ -123,9 +123,3 @@ class Service(Destroyable):
         self._mark_destroyed()
         self._reader.close()
         self._writer.close()
-
-    def __enter__(self) -> Service:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_dds.types import deserialize
 
-from rclpy.destroyable import Destroyable
+from rclpy.destroyable import EndOfNode
 
 if TYPE_CHECKING:
     from embedded_dds.dds import Reader
@@ -48,7 +48,7 @@ def message_info(info: Any) -> dict[str, Any]:
     }
 
 
-class Subscription(Destroyable):
+class Subscription(EndOfNode):
     """Made by `Node.create_subscription`; the callback takes the message and, if it has a second argument,
     its info."""
 
@@ -116,9 +116,3 @@ class Subscription(Destroyable):
     def _close(self) -> None:
         self._mark_destroyed()
         self._reader.close()
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy()

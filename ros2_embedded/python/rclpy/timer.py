@@ -120,14 +120,15 @@ class Rate:
         self._destroyed = False
 
     def sleep(self) -> None:
-        """Until the timer's next call; ROSInterruptException at shutdown."""
+        """Until the timer's next call, or until the rate is destroyed; ROSInterruptException at shutdown."""
+        if self._destroyed:
+            raise RuntimeError("Rate cannot sleep because it has been destroyed")
         self._event.clear()
         while not self._event.wait(0.1):
             if not self._context.ok():
                 raise ROSInterruptException()
-            if self._destroyed:
-                raise RuntimeError("Rate destroyed while waiting")
 
     def destroy(self) -> None:
         self._destroyed = True
+        self._event.set()
         self._timer.destroy()

@@ -150,3 +150,10 @@ def test_actions(ros):
     with pytest.raises((InvalidHandle, RuntimeError)):
         client.send_goal_async(Fibonacci.Goal())
     rclpy.spin_once(node, timeout_sec=0.05)
+
+
+@pytest.mark.parametrize("kind", ["node", "publisher", "subscription", "client", "service"])
+def test_no_with_statement(things, kind):
+    """Newer rclpys have it; code for Jazzy cannot use it."""
+    with pytest.raises((AttributeError, TypeError)), things[kind]:
+        pass

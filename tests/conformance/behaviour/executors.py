@@ -146,6 +146,50 @@ def test_one_thread_is_enough_for_a_warning(ros):
         MultiThreadedExecutor(1).shutdown()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_callback_may_shut_the_executor_down(ros, kind):
+    node, executor, calls = ros.node(), kind(), []
+    node.create_timer(0.01, lambda: (calls.append(1), executor.shutdown()))
+    executor.add_node(node)
+    executor.spin()
+    assert calls == [1] and rclpy.ok()
+
+
+def test_a_task_that_was_begun_goes_on_in_the_next_spin(ros):
+    """The functions of the package share one executor."""
+    node, events, future = ros.node(), [], Future()
+
+    async def work():
+        await future
+        events.append("done")
+
+    rclpy.get_global_executor().create_task(work)
+    rclpy.spin_once(node, timeout_sec=0.05)
+    assert events == []
+    future.set_result(None)
+    assert spin_until(node, lambda: events)
+
+
+def test_nodes_may_be_added_and_removed_while_spinning(ros):
+    executor, calls = SingleThreadedExecutor(), []
+    executor.add_node(ros.node("first"))
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    second = ros.node("second")
+    second.create_timer(0.01, lambda: calls.append(1))
+    executor.add_node(second)
+    end = time.monotonic() + LIMIT_S
+    while not calls and time.monotonic() < end:
+        time.sleep(0.01)
+    executor.remove_node(second)
+    time.sleep(0.1)
+    before = len(calls)
+    time.sleep(0.1)
+    executor.shutdown()
+    thread.join(LIMIT_S)
+    assert before > 0 and len(calls) == before
+
+
 # -- futures
 
 

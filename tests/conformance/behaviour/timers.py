@@ -124,6 +124,22 @@ def test_shutdown_ends_the_sleep_of_a_rate(ros):
     assert len(errors) == 1
 
 
+def test_destroying_a_rate_wakes_who_sleeps_on_it(ros):
+    node, ended = ros.node(), []
+    rate = node.create_rate(0.01)
+
+    def sleep():
+        rate.sleep()
+        ended.append("normally")
+
+    thread = threading.Thread(target=sleep, daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    node.destroy_rate(rate)
+    thread.join(LIMIT_S)
+    assert ended == ["normally"]
+
+
 # -- simulated time
 
 

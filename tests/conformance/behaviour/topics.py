@@ -7,9 +7,11 @@ import time
 
 import pytest
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration, Infinite
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -32,6 +34,7 @@ from rclpy.qos import (
     qos_profile_services_default,
     qos_profile_system_default,
 )
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.wait_for_message import wait_for_message
 from std_msgs.msg import Int32, String
@@ -164,6 +167,15 @@ def test_two_threads_may_publish(ros):
     for thread in threads:
         thread.join()
     assert spin_until(node, lambda: len(seen) == 100)
+
+
+def test_the_logger_of_a_topic_or_service_is_that_of_its_node(ros):
+    node = ros.node("owner", namespace="/ns")
+    for thing in (
+        node.create_publisher(Int32, "x", 1), node.create_subscription(Int32, "x", print, 1),
+        node.create_client(Trigger, "y"), node.create_service(Trigger, "y", lambda q, r: r),
+    ):  # fmt: skip
+        assert thing.logger_name == node.get_logger().name == "ns.owner"
 
 
 # -- profiles
@@ -369,6 +381,61 @@ def test_the_best_available_profile(ros, published, reliability, durability):
     )
 
 
+# -- profiles that parameters override
+
+
+OVERRIDES = """
+n:
+  ros__parameters:
+    qos_overrides:
+      /x:
+        publisher: {depth: 7, reliability: best_effort}
+        subscription_camera: {deadline: 500000000, history: keep_all}
+"""
+
+
+def test_overridden_profiles(ros, tmp_path):
+    path = tmp_path / "qos.yaml"
+    path.write_text(OVERRIDES)
+    ros.restart("--ros-args", "--params-file", str(path))
+    node = ros.node()
+    options = QoSOverridingOptions.with_default_policies()
+    publisher = node.create_publisher(Int32, "x", 10, qos_overriding_options=options)
+    assert (publisher.qos_profile.depth, publisher.qos_profile.reliability) == (
+        7,
+        ReliabilityPolicy.BEST_EFFORT,
+    )
+    assert node.get_publishers_info_by_topic("x")[0].qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    assert node.get_parameter("qos_overrides./x.publisher.history").value == "keep_last"
+    assert not node.set_parameters([Parameter("qos_overrides./x.publisher.depth", value=3)])[0].successful
+    again = node.create_publisher(Int32, "x", 10, qos_overriding_options=options)
+    assert again.qos_profile.depth == 7, "the parameters are declared once"
+    plain = node.create_publisher(Int32, "x", 10)
+    assert plain.qos_profile.depth == 10, "not without the options"
+    camera = QoSOverridingOptions(
+        [QoSPolicyKind.DEADLINE, QoSPolicyKind.HISTORY, QoSPolicyKind.LIFESPAN], entity_id="camera"
+    )
+    subscription = node.create_subscription(Int32, "x", print, 10, qos_overriding_options=camera)
+    assert subscription.qos_profile.deadline == Duration(seconds=0.5)
+    assert subscription.qos_profile.history == HistoryPolicy.KEEP_ALL
+    assert not node.has_parameter("qos_overrides./x.subscription_camera.lifespan"), "of publishers only"
+
+
+def test_overridden_profiles_that_are_refused(ros):
+    ros.restart("--ros-args", "-p", "qos_overrides./x.publisher.reliability:=loud")
+    node = ros.node()
+    with pytest.raises(RuntimeError, match="loud"):
+        node.create_publisher(
+            Int32, "x", 10, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+    strict = QoSOverridingOptions(
+        [QoSPolicyKind.DEPTH],
+        callback=lambda qos: SetParametersResult(successful=qos.depth > 50, reason="small"),
+    )
+    with pytest.raises(InvalidQosOverridesError, match="small"):
+        node.create_subscription(Int32, "y", print, 10, qos_overriding_options=strict)
+
+
 # -- events
 
 
@@ -547,5 +614,8 @@ def test_information_by_topic(ros):
     ):
         assert words in text
     assert node.get_subscriptions_info_by_topic("x") == []
+    for ask in (node.get_publishers_info_by_topic, node.get_subscriptions_info_by_topic):
+        with pytest.raises(ValueError):
+            ask("1 bad name")
     assert node.get_publishers_info_by_topic("/ns/x") == [info]
     assert [i.node_name for i in node.get_publishers_info_by_topic("rt/ns/x", no_mangle=True)] == ["informer"]

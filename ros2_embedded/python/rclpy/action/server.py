@@ -305,12 +305,6 @@ class ActionServer:
         self._feedback.destroy()
         self._status.destroy()
 
-    def __enter__(self) -> ActionServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.destroy()
-
 
 def _nanoseconds(stamp: Any) -> int:
     return stamp.sec * 10**9 + stamp.nanosec
