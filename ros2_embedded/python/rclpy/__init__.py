@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rclpy.context import Context
-from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers, uninstall_signal_handlers
-from rclpy.task import Future
 from rclpy.utilities import (
     close_all,
     get_default_context,
@@ -22,12 +21,26 @@ from rclpy.utilities import shutdown as _shutdown
 if TYPE_CHECKING:
     from rclpy.executors import Executor
     from rclpy.node import Node
+    from rclpy.task import Future
 
 __all__ = [
     "Context", "Future", "Parameter", "SignalHandlerOptions", "create_node", "get_default_context",
     "get_global_executor", "get_rmw_implementation_identifier", "init", "ok", "shutdown", "spin", "spin_once",
     "spin_until_future_complete", "try_shutdown",
 ]  # fmt: skip
+
+# Names of the package that are loaded when first asked for: a launch needs the signal handling only.
+_LATER = {"Parameter": "rclpy.parameter", "Future": "rclpy.task"}
+_MODULES = ("executors", "node", "parameter", "task")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"rclpy.{name}")
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'rclpy' has no attribute {name!r}")
+
 
 _executor: Executor | None = None
 atexit.register(close_all)

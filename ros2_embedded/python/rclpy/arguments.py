@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rclpy.names import Remap
-from rclpy.parameter_yaml import load_parameter_file, parse_value
 
 _SEVERITIES = ("debug", "info", "warn", "error", "fatal")
 
@@ -75,6 +74,8 @@ def _ros_argument(item: str, items: Any, found: Arguments, single: list[tuple[st
         if parameter[2] != []:  # an empty list has no type
             single.append(parameter)
     elif item == "--params-file":
+        from rclpy.parameter_yaml import load_parameter_file
+
         found.parameters += load_parameter_file(value())
     elif item == "--log-level":
         name, _, level = value().rpartition(":=")
@@ -100,6 +101,8 @@ def _remap(text: str) -> Remap:
 
 
 def _parameter(text: str) -> tuple[str, str, Any]:
+    from rclpy.parameter_yaml import parse_value
+
     left, found, value = text.partition(":=")
     node, colon, name = left.rpartition(":")
     if not found or not name or (colon and not node):
