@@ -120,7 +120,8 @@ class Node(ParameterMixin, Destroyable):
         if automatically_declare_parameters_from_overrides:
             given = [(name, p.value, ParameterDescriptor()) for name, p in self._rclpy_overrides.items()]
             self.declare_parameters("", given, ignore_override=True)
-        self.__time_source = TimeSource(self)
+        self.__time_source = TimeSource(node=self)
+        self.__time_source.attach_clock(self.__clock)
         if start_parameter_services:
             self._rclpy_start_parameter_services()
         if enable_logger_service:

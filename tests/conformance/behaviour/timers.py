@@ -12,11 +12,12 @@ from builtin_interfaces.msg import Time as TimeMsg
 from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, ROSClock
 from rclpy.duration import Duration, Infinite
 from rclpy.exceptions import InvalidHandle, ROSInterruptException
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.time import Time
+from rclpy.time_source import TimeSource
 from rosgraph_msgs.msg import Clock as ClockMsg
-from waiting import LIMIT_S, spin_until
+from waiting import LIMIT_S, executor_until, spin_until
 
 # -- timers
 
@@ -165,6 +166,47 @@ def test_simulated_time(ros):
     assert node.get_clock().now().nanoseconds > 10**18
     result = ros.node("free").set_parameters([Parameter("use_sim_time", value="yes")])[0]
     assert not result.successful
+
+
+def test_simulated_time_stands_still_while_the_default_group_is_busy(ros):
+    """/clock is heard in that group: a callback in it that waits for simulated time waits for ever."""
+    node = ros.node(parameter_overrides=[Parameter("use_sim_time", value=True)])
+    clock = ros.node("source").create_publisher(ClockMsg, "/clock", 10)
+    seen, executor = [], MultiThreadedExecutor(2)
+    executor.add_node(node)
+    assert executor_until(executor, lambda: clock.get_subscription_count() == 1)
+
+    def busy():
+        timer.cancel()
+        clock.publish(ClockMsg(clock=TimeMsg(sec=10)))
+        time.sleep(0.5)
+        seen.append(node.get_clock().now().nanoseconds)
+
+    timer = node.create_timer(0.01, busy, clock=Clock())
+    assert executor_until(executor, lambda: seen) and seen == [0]
+    assert executor_until(executor, lambda: node.get_clock().now().nanoseconds == 10 * 10**9)
+    executor.shutdown()
+
+
+def test_clocks_of_ones_own(ros):
+    """A time source drives clocks beside the node's."""
+    node, other = ros.node(), ROSClock()
+    source = TimeSource(node=node)
+    source.attach_clock(other)
+    assert not source.ros_time_is_active and not other.ros_time_is_active
+    node.set_parameters([Parameter("use_sim_time", value=True)])
+    assert source.ros_time_is_active and other.ros_time_is_active and other.now().nanoseconds == 0
+    source.clock_callback(ClockMsg(clock=TimeMsg(sec=3)))
+    late = ROSClock()
+    source.attach_clock(late)
+    assert other.now().nanoseconds == late.now().nanoseconds == 3 * 10**9
+    source.ros_time_is_active = False
+    assert not late.ros_time_is_active
+    with pytest.raises(ValueError):
+        source.attach_clock(Clock())
+    with pytest.raises(TypeError):
+        TimeSource(node="node")
+    source.detach_node()
 
 
 def test_clocks_are_moved_by_hand(ros):
