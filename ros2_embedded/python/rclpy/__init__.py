@@ -106,22 +106,25 @@ def spin(node: Node, executor: Executor | None = None) -> None:
 
 
 def spin_once(node: Node, *, executor: Executor | None = None, timeout_sec: float | None = None) -> None:
-    """Runs one callback, if there is one in time."""
+    """Runs one callback, if there is one in time. A node that the executor had before stays in it."""
     target = get_global_executor() if executor is None else executor
+    added = target.add_node(node)
     try:
-        target.add_node(node)
         target.spin_once(timeout_sec=timeout_sec)
     finally:
-        target.remove_node(node)
+        if added:
+            target.remove_node(node)
 
 
 def spin_until_future_complete(
     node: Node, future: Future, executor: Executor | None = None, timeout_sec: float | None = None
 ) -> None:
-    """Runs callbacks until the future is done or the time is over."""
+    """Runs callbacks until the future is done or the time is over. A node that the executor had before
+    stays in it."""
     target = get_global_executor() if executor is None else executor
+    added = target.add_node(node)
     try:
-        target.add_node(node)
         target.spin_until_future_complete(future, timeout_sec)
     finally:
-        target.remove_node(node)
+        if added:
+            target.remove_node(node)

@@ -198,3 +198,63 @@ def test_spin_without_work_waits_as_long_as_asked(ros):
     started = time.monotonic()
     rclpy.spin_once(node, timeout_sec=0.2)
     assert 0.15 < time.monotonic() - started < LIMIT_S
+
+
+def test_everything_works_in_a_context_that_is_not_the_default():
+    from rclpy.action import ActionClient, ActionServer
+    from rclpy.clock import Clock
+    from rclpy.duration import Duration
+    from rclpy.lifecycle import LifecycleNode
+    from rclpy.wait_for_message import wait_for_message
+    from std_msgs.msg import String
+    from std_srvs.srv import Trigger
+    from test_msgs.action import Fibonacci
+    from waiting import executor_until
+
+    context = Context()
+    rclpy.init(context=context)
+    executor = SingleThreadedExecutor(context=context)
+    node = Node("n", context=context)
+    life = LifecycleNode("life", context=context)
+    executor.add_node(node)
+    executor.add_node(life)
+    calls = []
+    node.create_timer(0.01, lambda: calls.append("timer"))
+    guard = node.create_guard_condition(lambda: calls.append("guard"))
+    guard.trigger()
+    node.create_service(Trigger, "s", lambda request, response: Trigger.Response(message="answered"))
+    client = node.create_client(Trigger, "s")
+    assert client.wait_for_service(LIMIT_S)
+    future = client.call_async(Trigger.Request())
+    assert executor_until(executor, lambda: future.done() and {"timer", "guard"} <= set(calls))
+    assert future.result().message == "answered"
+
+    def execute(goal):
+        goal.succeed()
+        return Fibonacci.Result(sequence=[1])
+
+    server, actions = ActionServer(node, Fibonacci, "a", execute), ActionClient(node, Fibonacci, "a")
+    assert executor_until(executor, actions.server_is_ready)
+    sent = actions.send_goal_async(Fibonacci.Goal())
+    assert executor_until(executor, sent.done)
+    result = sent.result().get_result_async()
+    assert executor_until(executor, result.done) and list(result.result().result.sequence) == [1]
+    life.trigger_configure()
+    assert Clock().sleep_for(Duration(seconds=0.01), context=context) is True
+    assert wait_for_message(String, node, "nobody", time_to_wait=0.05) == (False, None)
+    node.get_logger().info("words")
+    rclpy.spin_once(node, executor=executor, timeout_sec=0.01)
+    rate = node.create_rate(100.0)
+    thread = threading.Thread(target=rate.sleep, daemon=True)
+    thread.start()
+    assert executor_until(executor, lambda: not thread.is_alive())
+    with pytest.raises(TypeError):
+        node.create_rate(None)
+    assert not rclpy.ok()
+    server.destroy()
+    actions.destroy()
+    executor.shutdown()
+    node.destroy_node()
+    life.destroy_node()
+    rclpy.shutdown(context=context)
+    assert not context.ok()

@@ -97,6 +97,19 @@ def test_the_global_executor_keeps_the_node(ros):
     assert spin_until(node, lambda: seen) and seen[0] is not None
 
 
+def test_a_node_stays_in_the_executor_that_had_it_before(ros):
+    node, executor = ros.node(), SingleThreadedExecutor()
+    executor.add_node(node)
+    rclpy.spin_once(node, executor=executor, timeout_sec=0.01)
+    assert executor.get_nodes() == [node]
+    rclpy.spin_until_future_complete(node, Future(), executor, timeout_sec=0.01)
+    assert executor.get_nodes() == [node]
+    executor.remove_node(node)
+    rclpy.spin_once(node, executor=executor, timeout_sec=0.01)
+    assert executor.get_nodes() == [], "not one that was added for the call"
+    executor.shutdown()
+
+
 def test_waiting_for_a_future(ros):
     node = ros.node()
     started = time.monotonic()
