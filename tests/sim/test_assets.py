@@ -3,6 +3,7 @@
 import importlib.metadata
 import multiprocessing
 import os
+import pwd
 import runpy
 import shutil
 import sys
@@ -98,6 +99,19 @@ def test_choices_and_errors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # nothing is downloaded here
     assert resolve_assets("auto").kind == "builtin"
     with pytest.raises(SimError, match="no official LIBERO assets in"):
+        resolve_assets("official")
+
+
+def test_a_user_without_a_home_has_the_builtin_assets(monkeypatch):
+    def no_entry(uid: int) -> None:  # as for a container's user without a name
+        raise KeyError(uid)
+
+    monkeypatch.setenv("HILAM_CACHE", str(cache_folder()))
+    monkeypatch.delenv("LIBERO_ASSETS", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
+    assert resolve_assets("auto").kind == "builtin"
+    with pytest.raises(SimError, match="no home folder for the official assets: set LIBERO_ASSETS"):
         resolve_assets("official")
 
 

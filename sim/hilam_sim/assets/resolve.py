@@ -110,7 +110,16 @@ def _official_places() -> list[Path]:
         if package
         else []
     )
-    return [*roots, Path.home() / ".cache" / "libero" / "assets"]
+    own = _download_place()
+    return [*roots, own] if own else roots
+
+
+def _download_place() -> Path | None:
+    """Where hf-libero keeps the official assets; None for a container's user without a home."""
+    try:
+        return Path.home() / ".cache" / "libero" / "assets"
+    except RuntimeError:
+        return None
 
 
 def _is_official(folder: Path) -> bool:
@@ -121,15 +130,18 @@ def _downloaded_folder() -> Path:
     """The official assets, downloaded to where hf-libero looks for them too."""
     from hilam_sim.assets.download import download_official
 
-    places = _official_places()
+    place = _download_place()
+    if place is None:
+        raise SimError("this user has no home folder for the official assets: set LIBERO_ASSETS to a copy")
     try:
-        download_official(places[-1], _is_official)
+        download_official(place, _is_official)
     except SimError as error:
         raise SimError(
-            f"no official LIBERO assets in {', '.join(map(str, places))}; downloading failed ({error}): "
-            "set LIBERO_ASSETS to a copy, install huggingface_hub and connect, or use assets='builtin'"
+            f"no official LIBERO assets in {', '.join(map(str, _official_places()))}; "
+            f"downloading failed ({error}): set LIBERO_ASSETS to a copy, "
+            "install huggingface_hub and connect, or use assets='builtin'"
         ) from None
-    return places[-1]
+    return place
 
 
 def _official_folder() -> Path | None:
