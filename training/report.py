@@ -25,7 +25,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import tyro
 
-from hilam_core.errors import DataError
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import replacing, writable_folder
 from hilam_core.program import run_program
 from hilam_core.statistics import mcnemar_p, paired_difference_interval, wilson_interval
@@ -58,6 +58,10 @@ class Config:
     """Folder for results.md, results.png and results.html."""
     videos: int = 1
     """Videos of failures, and as many of successes, that the page shows for each task (about 0.1 MB each)."""
+
+    def __post_init__(self) -> None:
+        if self.videos < 0:
+            raise ConfigError(f"videos must not be negative, got {self.videos}")
 
 
 def read_results(paths: list[Path]) -> list[Result]:

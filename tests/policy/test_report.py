@@ -105,6 +105,7 @@ def test_the_page_shows_bars_and_the_first_videos_in_one_file(tmp_path):
     ("arguments", "message"),
     [
         (["missing"], "no evaluations (*.json) in missing"),
+        (["eval", "--videos", "-1"], "videos must not be negative, got -1"),
         (["notes.json"], "notes.json is not a result of evaluate.py"),
         (["eval", "--out", "notes.json"], "cannot write to the folder 'notes.json'"),
     ],
