@@ -60,21 +60,20 @@ def main(config: Config) -> None:
         "skill_dim": model.config.width,
     }
     SkillStore.check_target(config.out, attrs)
+    camera, gap = store.lineage.camera, store.lineage.gap
+    clips = [clip for clip in read_clips(config.data, (camera,)) if clip.key in store]
+    store.require_clips(clips)
     skills = {
         key: extract_skills(model, arrays["z"], int(arrays["valid"]))
         for key, arrays in tqdm(store.items(), "skills")
     }
     SkillStore(skills, attrs, store.contents).write(config.out)
-    camera, gap = store.lineage.camera, store.lineage.gap
-    clips = [clip for clip in read_clips(config.data, (camera,)) if clip.key in skills]
-    store.require_clips(clips)
     _, held_out = split_held_out(clips)
     phases = {clip.key: clip.phases for clip in held_out if getattr(clip, "phases", None)}
     report_segmentation(config, skills, phases, attrs["stages"], gap)
     for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
         # Below folders named like the clip, so that no two clips share a picture.
         picture = config.skills / "strips" / f"{clip.key}.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
         frames = clip.frames[camera]
         draw_strip(picture, frames, skills[clip.key], phases.get(clip.key), clip.instruction)
         print(f"wrote {picture}")

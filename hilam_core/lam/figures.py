@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from hilam_core.files import replacing
 from hilam_core.lam.encoder import to_input
 from hilam_core.lam.model import LatentActionModel
 
@@ -32,4 +33,5 @@ def draw_predictions(path: str | Path, model: LatentActionModel, now: np.ndarray
             if c == 0:
                 axes.set_ylabel(title if "_" not in title else f"${title}$".replace("FDM", r"\mathrm{FDM}"))
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=100)

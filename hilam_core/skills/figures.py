@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hilam_core.files import replacing
+
 
 def draw_strip(
     path: str | Path,
@@ -49,7 +51,8 @@ def draw_strip(
     axes.axhline(len(rows) - 0.4 + 0.5, color="grey", linewidth=0.5, linestyle=":")
     axes.set(xlim=(0, length), xlabel="frame", title=title)
     axes.set_yticks([*range(len(rows)), len(rows) + 0.1], [*(name for name, _ in rows), "$p^1$"])
-    figure.savefig(path, dpi=90, bbox_inches="tight")
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=90, bbox_inches="tight")
 
 
 def _runs(labels: Any) -> list[tuple[int, int]]:

@@ -103,6 +103,8 @@ def test_the_seed_decides_the_weights(chain):
         ("extract_skills", ["--latents", "data/libero_object/skills.h5"], "'skills', not 'latents'"),
         ("extract_skills", ["--latents", "eye.h5"], "runs/skills and eye.h5 do not belong together: camera"),
         ("extract_skills", ["--latents", "other.h5"], "do not belong together: latent action model"),
+        ("extract_skills", ["--data", "nowhere", "--out", "new.h5"], "nowhere does not exist"),
+        ("extract_skills", ["--data", "nowhere", "--out", "new.h5"], "nowhere does not exist"),
         ("pretrain_policy", ["--latents", "other.h5"], "other.h5 and data/libero_object/skills.h5 do not"),
     ],
 )  # fmt: skip
@@ -118,6 +120,7 @@ def test_what_does_not_fit_is_refused_in_one_line(chain, name, arguments, messag
     result = program(name, *arguments, cwd=chain)
     assert result.code == 1
     assert message in result.errors.strip().splitlines()[-1]
+    assert not (chain / "new.h5").exists()  # refused before the work, not after
 
 
 def test_a_forgotten_extraction_is_refused_by_every_stage_that_follows(tmp_path):
