@@ -3,8 +3,8 @@
 from launch import actions, conditions, event_handlers, events, launch_description_sources, substitutions
 from launch.action import Action
 from launch.conditions import Condition
+from launch.event import Event
 from launch.event_handlers import EventHandler
-from launch.events import Event
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription, LaunchDescriptionEntity
 from launch.launch_description_sources import LaunchDescriptionSource

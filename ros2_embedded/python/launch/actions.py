@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from launch import events
 from launch.action import Action, TaskAction
+from launch.event import Event
 from launch.event_handlers import EventHandler
 from launch.execute_process import ExecuteLocal, ExecuteProcess
 from launch.launch_description import LaunchDescription, LaunchDescriptionEntity
@@ -74,6 +75,9 @@ class DeclareLaunchArgument(Action):
             raise RuntimeError(
                 f"launch argument '{self.name}': '{value}' is not valid, choices: {', '.join(self.choices)}"
             )
+
+    def declared_arguments(self) -> Iterator[DeclareLaunchArgument]:
+        yield self
 
     def describe(self) -> str:
         """Name, description, choices and default as `--show-args` prints them."""
@@ -331,7 +335,7 @@ class UnregisterEventHandler(Action):
 class EmitEvent(Action):
     """Emits an event."""
 
-    def __init__(self, *, event: events.Event, condition: Any = None) -> None:
+    def __init__(self, *, event: Event, condition: Any = None) -> None:
         super().__init__(condition=condition)
         self.event = event
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launch.events import Event, ExecutionComplete, Shutdown
+from launch.event import Event
+from launch.events import ExecutionComplete, Shutdown
 from launch.events.process import ProcessExited, ProcessIO, ProcessStarted
 from launch.utilities import as_list
 

@@ -18,6 +18,11 @@ class LaunchDescriptionEntity:
         """Entities known before launching: where `--show-args` looks for arguments."""
         return ()
 
+    def declared_arguments(self) -> Iterator[Any]:
+        """The DeclareLaunchArgument actions among it and its sub-entities."""
+        for entity in self.sub_entities():
+            yield from entity.declared_arguments()
+
     def get_asyncio_future(self) -> asyncio.Future | None:
         """Done when the entity has nothing more to do; None if that is so after visit()."""
         return None
@@ -43,15 +48,7 @@ class LaunchDescription(LaunchDescriptionEntity):
 
     def get_launch_arguments(self) -> list[Any]:
         """The DeclareLaunchArgument actions in it and below it, the first of each name."""
-        from launch.actions import DeclareLaunchArgument
-
-        def walk(entity: LaunchDescriptionEntity) -> Iterator[Any]:
-            if isinstance(entity, DeclareLaunchArgument):
-                yield entity
-            for child in entity.sub_entities():
-                yield from walk(child)
-
         found: dict[str, Any] = {}
-        for argument in walk(self):
+        for argument in self.declared_arguments():
             found.setdefault(argument.name, argument)
         return list(found.values())

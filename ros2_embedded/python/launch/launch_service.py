@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from launch.events import Event, IncludeLaunchDescription, Shutdown
+from launch.event import Event
+from launch.events import IncludeLaunchDescription, Shutdown
 from launch.execute_process import ExecuteProcess
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription, LaunchDescriptionEntity

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from launch.substitution import Substitution, SubstitutionFailure
+from launch.substitution import Substitution, SubstitutionFailure, TextSubstitution
 from launch.utilities import describe, to_bool, to_text
 
 __all__ = [
@@ -35,21 +35,6 @@ __all__ = [
     "ThisLaunchFile",
     "ThisLaunchFileDir",
 ]
-
-
-class TextSubstitution(Substitution):
-    """Plain text."""
-
-    def __init__(self, *, text: str) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"TextSubstitution expects text, got {text!r}")
-        self.text = text
-
-    def perform(self, context) -> str:
-        return self.text
-
-    def describe(self) -> str:
-        return f"'{self.text}'"
 
 
 class LaunchConfiguration(Substitution):

@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from launch.substitution import Substitution
+from launch.substitution import Substitution, TextSubstitution
 
 
 def normalize_to_list_of_substitutions(subst: Any) -> list[Substitution]:
     """Text, a path, a substitution or a sequence of these as a list of substitutions. Raises TypeError."""
-    from launch.substitutions import TextSubstitution
-
     if isinstance(subst, Substitution):
         return [subst]
     if isinstance(subst, (str, os.PathLike)):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from launch.event import Event
 from launch.event_handlers import EventHandler
-from launch.events import Event
 
 from launch_ros.events.lifecycle import StateTransition
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launch.action import Action
-from launch.events import Event
+from launch.event import Event
 
 __all__ = ["ReadyToTest"]
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-
-class Event:
-    """Base class of everything that event handlers receive."""
-
-    name = "launch.Event"
+from launch.event import Event
+from launch.events import process
 
 
 class Shutdown(Event):
@@ -45,6 +42,4 @@ def matches_action(target_action: Any) -> Callable[[Any], bool]:
     return lambda action: action is target_action
 
 
-from launch.events import process  # noqa: E402  (it derives from Event)
-
-__all__ = ["Event", "ExecutionComplete", "IncludeLaunchDescription", "Shutdown", "matches_action", "process"]
+__all__ = ["ExecutionComplete", "IncludeLaunchDescription", "Shutdown", "matches_action", "process"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launch.events import Event
+from launch.event import Event
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from launch.events import Event
+from launch.event import Event
 
 from launch_ros.events.matchers import matches_node_name
 
