@@ -125,7 +125,7 @@ def file_hash(path: Path | str) -> str:
 def cache_folder(*names: str) -> Path:
     """The folder of a cache below $HILAM_CACHE, else $XDG_CACHE_HOME/hilam, else ~/.cache/hilam; not made.
 
-    The one place outside the data and the checkout that the project writes to.
+    Apart from the official assets, the project writes nothing elsewhere but its data and results.
     """
     if chosen := os.environ.get("HILAM_CACHE"):
         return Path(chosen).expanduser().absolute().joinpath(*names)

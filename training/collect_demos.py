@@ -49,19 +49,19 @@ class Config:
     tasks: tuple[str, ...] = ()
     """Task indices or names; empty for all. Only with one suite."""
     demos: int = 40
-    """Demonstrations a task to have in the end."""
+    """Demonstrations of each task in the end, those already recorded included."""
     scattered_fraction: float = 0.75
     """Share of episodes from scattered placements; the rest are fresh samples of the BDDL regions. A policy
     trained on fresh ones alone memorises the few places where objects start."""
     disturbed_fraction: float = 0.15
-    """Share of episodes that begin with the empty hand closed near the object: how to recover, which an
-    expert that rarely errs would not show."""
+    """Share of episodes that begin with the empty hand closed near the object. They show how to recover,
+    which an expert that rarely fails would not."""
     out: Path = Path("data")
     """Folder to write to."""
     image_size: int = 128
     """Pixels of both sides of the camera images."""
     assets: Literal["auto", "builtin", "official"] = "auto"
-    """What to draw: auto is official where they are found, else builtin."""
+    """Assets to draw: auto takes the official ones where they are found, else the built-in ones."""
     quality: Literal["auto", "fast", "stock"] = "auto"
     """How to draw it: auto is fast with the built-in assets and stock with the official ones."""
     seed: int = 0
@@ -69,9 +69,9 @@ class Config:
     workers: int = 1
     """Worker processes."""
     compression: Literal["lzf", "gzip", "none"] = "lzf"
-    """Of the images."""
+    """Compression of the images."""
     min_success_rate: float = 0.2
-    """Give a task up when, after 20 attempts, fewer than this succeed: 40 demonstrations would take hours."""
+    """Give a task up when after 20 attempts less than this share succeeded: it would take hours."""
     rerender: Path | None = None
     """A file or folder of recorded demonstrations whose images to draw again, instead of collecting."""
 

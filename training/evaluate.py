@@ -74,14 +74,14 @@ class Config:
     label: str | None = None
     """Name in reports; by default the checkpoint's folder."""
     videos: Path | None = None
-    """Folder for a video of each episode; they lie in a folder of their own, named as the result file.
-    report.py shows some."""
+    """Folder for a video of each episode, in a subfolder with the name of the result file; report.py shows
+    some of them."""
     assets: Literal["auto", "builtin", "official"] | None = None
     """What the simulation draws; by default what the policy was trained on."""
     quality: Literal["auto", "fast", "stock"] = "auto"
-    """How it is drawn: stock, as LIBERO draws; fast; auto, stock with official assets and else fast."""
+    """How it is drawn: stock as LIBERO draws, fast simpler; auto: stock with official assets, else fast."""
     exact: bool = False
-    """Step as stock LIBERO to the last bit; a step takes a third longer."""
+    """Step as stock LIBERO to the last bit; a step without cameras takes 25 to 50% longer."""
 
     def __post_init__(self) -> None:
         for name, least in (("episodes", 1), ("max_steps", 1), ("workers", 1), ("batch", 1), ("seed", 0)):

@@ -29,7 +29,7 @@ class Config:
     out: Path = Path("data/video")
     """Folder to write to."""
     camera: str = "agentview"
-    """Whose images."""
+    """Camera whose images to write."""
     size: int | None = None
     """Pixels of both sides, even; by default the shorter side as recorded."""
     limit: int | None = None

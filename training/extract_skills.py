@@ -1,11 +1,11 @@
-"""Label clips with skills: boundaries and one vector per segment, at frame rate.
+r"""Label clips with skills: boundaries and one vector per segment, at frame rate.
 
     python training/extract_skills.py --skills runs/skills --latents data/libero_object/latents.h5 \
         --out data/libero_object/skills.h5
 
-Reads a skill model and latent actions of the model, camera and gap it was trained with; writes one HDF5 file
-(of each stage zbar^s and boundaries), prints how boundaries agree with the recorded phases on held-out
-demonstrations, and draws skill strips.
+Reads a skill model, and latent actions of the model, camera and gap it was trained with. Writes one HDF5
+file with zbar^s and boundaries of each stage, prints how boundaries agree with the recorded phases on
+held-out demonstrations, and draws skill strips.
 """
 
 import json
@@ -36,7 +36,7 @@ class Config:
     out: Path = Path("data/libero_object/skills.h5")
     """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
     strips: int = 3
-    """Held-out clips to draw."""
+    """Number of held-out clips to draw."""
     tolerance: int = 5
     """A boundary counts as found within this many frames (20 a second)."""
 

@@ -5,7 +5,7 @@
     python training/finetune_policy.py --blind --out runs/blind                         # no images
 
 pi^h is frozen; pi^l gets new heads, for robot actions instead of latent ones and for waypoints, and is
-trained with the skills that pi^h predicts, up to one planning period old, as it will see them on the robot.
+trained with the skills that pi^h predicts, up to one plan period old, as on the robot.
 Ctrl-C saves; the same command continues.
 """
 
@@ -35,9 +35,9 @@ class Config:
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Folders or files with demonstrations (*.hdf5)."""
     pretrained: Path | None = None
-    """Policy of pretrain_policy to start from; without, flat BAKU from scratch."""
+    """Policy of pretrain_policy to start from; by default none: flat BAKU from scratch."""
     blind: bool = False
-    """Without images: the baseline that shows what the benchmark gives away."""
+    """Train without images: the baseline that shows what the benchmark gives away."""
     share: float = 1.0
     """Share of the demonstrations of each file to train on."""
     out: Path = Path("runs/policy")
@@ -45,7 +45,7 @@ class Config:
     published_size: bool = False
     """From scratch: BAKU's published network and aggregation instead of those for a CPU core."""
     waypoint: bool = True
-    """Also teach where the gripper next moves its fingers, in hindsight; not in blind training."""
+    """Also learn the waypoint: where the gripper next opens or closes. Not with --blind."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 

@@ -1,14 +1,14 @@
-"""Pretrain both policy levels on pseudo-labels; neither robot actions nor robot states are read.
+r"""Pretrain both policy levels on pseudo-labels; neither robot actions nor robot states are read.
 
     python training/pretrain_policy.py --data data/libero_object --out runs/pretrain
 
 pi^h(z^h_t | o_t, l) regresses the skill zbar^s_t and where segments begin; pi^l(z^l | o_t, zbar^s_t)
 regresses chunks of latent actions. Reads demonstrations or videos, their latents.h5 and skills.h5; writes a
-policy checkpoint that finetune_policy takes to robot actions. With --no-hierarchical, flat BAKU is pretrained
-on latent actions instead. Ctrl-C saves; the same command continues.
+policy checkpoint that finetune_policy trains on robot actions. With --no-hierarchical, flat BAKU is
+pretrained on latent actions instead. Ctrl-C saves; the same command continues.
 
-    python training/pretrain_policy.py --data data/video --cameras agentview --latents data/video/latents.h5
-    --skills data/video/skills.h5
+    python training/pretrain_policy.py --data data/video --cameras agentview --latents data/video/latents.h5 \
+        --skills data/video/skills.h5
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -39,7 +39,7 @@ class Config:
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Folders or files with demonstrations (*.hdf5) or videos."""
     cameras: tuple[str, ...] = CAMERAS
-    """Cameras the policy reads; a video shows one, which counts as the first."""
+    """Cameras that the policy reads; a video shows one, which counts as the first."""
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions z^l of these clips, by extract_latents."""
     skills: Path = Path("data/libero_object/skills.h5")
@@ -47,15 +47,15 @@ class Config:
     out: Path = Path("runs/pretrain")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     hierarchical: bool = True
-    """Both levels; without, flat BAKU on latent actions."""
+    """Pretrain both levels; --no-hierarchical pretrains flat BAKU on latent actions."""
     stage: int | None = None
     """Stage of the skill model whose segments are the skills; by default its last."""
     published_size: bool = False
     """BAKU's published network and aggregation instead of those for a CPU core."""
     language: bool = True
-    """Read the instruction (of a video: its caption in captions.jsonl); without, neither level does."""
+    """Read the instruction (of a video: its caption in captions.jsonl); --no-language hides it."""
     low_language: bool = True
-    """Show pi^l the instruction too (the paper shows it the skill alone)."""
+    """Show pi^l the instruction too; in the paper it reads only the skill."""
     plan_period: int = 5
     """Control steps between plans at run time."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=5000, lr=1e-3, ema_decay=0.999))

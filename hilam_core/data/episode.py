@@ -28,7 +28,7 @@ class Clip:
     frames: dict[str, np.ndarray]
     """camera -> uint8 [T, H, W, 3], RGB, upright, memory-mapped."""
     instruction: str = ""
-    """What is done, in words; empty where nothing says so."""
+    """Empty where none is recorded."""
     attrs: dict[str, Any] = field(default_factory=dict)
     """What the collector noted: seed, placement, ..."""
     picture_hashes: dict[str, str] = field(default_factory=dict)

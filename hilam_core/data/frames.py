@@ -57,9 +57,9 @@ def map_frames(path: Path, camera: str, decode: Callable[[], Iterable[np.ndarray
 
 
 def _map(path: Path) -> np.ndarray:
-    """The array in a .npy of ours, mapped and read-only.
+    """The array in a .npy file of the cache, mapped and read-only.
 
-    By torch: its mappings keep no file open, those of numpy do, and a process may open about a thousand.
+    torch maps it: its mappings keep no file open. Those of numpy do, and a process may open about a thousand.
     """
     import torch
 

@@ -27,16 +27,16 @@ Fields = dict[str, type[np.generic]]
 
 @dataclass(frozen=True)
 class Lineage:
-    """Which latent actions: those of one model, camera and gap. What is built on them carries it along."""
+    """What identifies latent actions: model, camera and gap. What is built on them repeats it."""
 
     lam: str
-    """Folder of the latent action model; empty where it is none of ours."""
+    """Folder of the latent action model; empty for a model of another project."""
     lam_hash: str
-    """What tells that model from all others: the hash of its weights."""
+    """Hash of that model's weights; of another project's model any name that tells it from others."""
     camera: str
-    """Whose frames."""
+    """Camera whose frames the model read."""
     gap: int
-    """k, frames."""
+    """k, in frames."""
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any], source: Path | str) -> Self:

@@ -30,8 +30,8 @@ class BakuConfig:
     patches: tuple[int, ...] = (8, 4)
     """side of the compact encoder's patches for each camera, pixels: finest where objects look largest"""
     proprio_dim: int = 0
-    """8 to read proprioception, as the blind policy must. A seeing one imitates better with it, acts worse:
-    where the arm is gives away where the demonstrator was going, and the policy stops looking"""
+    """8 to read proprioception, as the blind policy must; else 0. With it a seeing policy imitates better and
+    acts worse: it reads from the arm's position where the demonstrator was going, and ignores the images"""
     language_dim: int = LANGUAGE_DIM
     """0: no language token (and no language in FiLM)"""
     skill_dim: int = 0
@@ -52,7 +52,7 @@ class BakuConfig:
     token_dim: int = 0
     """length of the tokens, which a linear map brings to the trunk's width; 0: the width itself, no map"""
     width: int = 128
-    """of the trunk"""
+    """width of the trunk"""
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1

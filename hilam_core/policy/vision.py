@@ -1,8 +1,8 @@
 """Image encoders with FiLM conditioning and spatial softmax: one image to the coordinates of K keypoints.
 
-"Encoder" in this package means one of these; language has a model. Axes in names: B batch, H height, W width,
-C channels, K keypoints. Activations stay channels-last: on a CPU that is what the bfloat16 convolutions are
-fast in.
+"Encoder" in this package means an image encoder; sentence embeddings come from the "language model". Axes in
+names: B batch, H height, W width, C channels, K keypoints. Activations stay channels-last, in which
+bfloat16 convolutions are fast on a CPU.
 """
 
 from __future__ import annotations

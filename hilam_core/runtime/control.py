@@ -1,7 +1,8 @@
-"""The loop a robot runs: plan a skill now and then (pi^h), act every control step (pi^l).
+"""The loop a robot runs: plan a skill once in a plan period (pi^h), act every control step (pi^l).
 
-One process and several follow the same PlanSchedule, so that both give the same actions. A robot runs one
-episode; an evaluation runs many side by side, with the networks reading their observations in batches.
+A policy in one process and one divided over nodes follow the same PlanSchedule and give the same actions. A
+robot runs one episode; an evaluation runs many side by side, and the networks read their observations in
+batches.
 """
 
 from __future__ import annotations

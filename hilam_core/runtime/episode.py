@@ -1,4 +1,4 @@
-"""Who owns an episode, and what it leaves behind: episode.mp4, episode.json and episode_actions.npy.
+"""The owner of an episode, and the record it writes: episode.mp4, episode.json and episode_actions.npy.
 
 Times (`now_s`) are seconds of a steady clock.
 """

@@ -1,4 +1,4 @@
-"""When a control step may act: on an observation of now, with the skill that serves it."""
+"""When a control step may act: its observation must be recent, and its skill must have arrived."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class StepGate(Generic[ObservationT, SkillT]):
         """The observation to act on now and its skill; None where there is none yet.
 
         Raises:
-            StaleError: the observation is not of now; it is dropped.
+            StaleError: the observation is too old or of another clock; it is dropped.
         """
         observation, skill = self._observation, self._skill
         if observation is None:

@@ -1,4 +1,4 @@
-"""Whether data flows: what a node reports of its inputs, and what it says in one line."""
+"""The health of a node: the state of its inputs, and its status in one line."""
 
 from __future__ import annotations
 

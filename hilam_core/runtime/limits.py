@@ -1,4 +1,4 @@
-"""How fast an arm may be told to move."""
+"""Limits of the commanded speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a stamp belongs to now. Stamps and times are integer nanoseconds of the same clock."""
+"""Whether a stamp is recent. Stamps and times are integer nanoseconds of the same clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FUTURE_NS = 100_000_000
 
 
 def stamp_problem(stamp_ns: int, now_ns: int, max_age_s: float | None = None) -> str:
-    """Why something of this stamp is not of now, as the end of a sentence about it; empty: it is."""
+    """What is wrong with a stamp (none, too old, in the future), as the end of a sentence; empty: nothing."""
     if stamp_ns == 0:
         return "has no stamp (zero)"
     age_s = (now_ns - stamp_ns) * 1e-9
@@ -20,20 +20,20 @@ def stamp_problem(stamp_ns: int, now_ns: int, max_age_s: float | None = None) ->
 
 
 class Watchdog:
-    """Notices that something which should come every now and then has stopped."""
+    """Notices that messages which should come regularly have stopped."""
 
     def __init__(self, limit_s: float):
         self.limit_s = limit_s
         self._fed_s: float | None = None
 
     def feed(self, now_s: float) -> None:
-        """It came."""
+        """A message came."""
         self._fed_s = now_s
 
     def reset(self) -> None:
-        """Nothing is expected any more, until it comes again."""
+        """Expect nothing until the next message."""
         self._fed_s = None
 
     def expired(self, now_s: float) -> bool:
-        """Whether it came once, but not within the limit; also where the clock was set back since."""
+        """Whether the last message is older than the limit, or from before the clock was set back."""
         return self._fed_s is not None and not 0 <= now_s - self._fed_s <= self.limit_s

@@ -21,7 +21,7 @@ def summarize_ms(durations_s: Iterable[float]) -> dict[str, float]:
 
 
 class StageStats:
-    """Latency, rate and age of one stage over its last `window` outputs; memory stays bounded."""
+    """Latency, rate and age of a node's last `window` outputs; memory stays bounded."""
 
     def __init__(self, window: int = 200):
         self.count = 0
@@ -64,7 +64,7 @@ class Cycle:
 
 
 class TimeAccount:
-    """Where an episode's time went: per stage, and what no stage accounts for (the topics' share)."""
+    """Where an episode's time went: in each part of the control loop, and between them (topics)."""
 
     def __init__(self) -> None:
         self._simulate_s: list[float] = []
@@ -84,7 +84,7 @@ class TimeAccount:
         self._cycles.append(cycle)
 
     def durations_s(self) -> dict[str, list[float]]:
-        """Durations in seconds by stage, one a cycle; of `plan` one a skill."""
+        """Durations in seconds by part of the loop: one for each cycle, of `plan` one for each skill."""
         durations: dict[str, list[float]] = {stage: [] for stage in STAGES}
         durations["simulate"] = self._simulate_s
         durations["plan"] = list({cycle.skill_seq: cycle.plan_s for cycle in self._cycles}.values())

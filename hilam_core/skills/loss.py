@@ -36,8 +36,10 @@ class LossConfig:
 
 
 def ratio_loss(p: Tensor, b: Tensor, mask: Tensor, target: float) -> Tensor:
-    """N/(N-1) ((N-1) F G + (1-F)(1-G)), F = mean(b), G = mean(p) over the mask, N = target; 1 at F = G =
-    1/N."""
+    """N/(N-1) ((N-1) F G + (1-F)(1-G)), with F = mean(b) and G = mean(p) over the mask, N = target.
+
+    It is 1 at F = G = 1/N.
+    """
     count = mask.sum()
     fraction, mean = (b & mask).sum() / count, (p * mask).sum() / count
     return target / (target - 1) * ((target - 1) * fraction * mean + (1 - fraction) * (1 - mean))

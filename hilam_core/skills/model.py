@@ -44,7 +44,7 @@ class SkillConfig:
     min_change: float = 0.05
     """Relative change of features below which boundary probabilities fade; 0 is H-Net as published."""
     residual_dropout: float = 0.5
-    """Share of training sequences without the frame-rate residual: there chunk vectors must do."""
+    """Share of training sequences without the frame-rate residual: they train chunk vectors to carry all."""
 
     def __post_init__(self) -> None:
         for name, least in (("latent_dim", 0), ("width", 1), ("main_blocks", 1), ("min_change", 0)):
@@ -198,7 +198,7 @@ class SkillModel(nn.Module):
     def forward(self, z_BTZ: Tensor, mask_BT: Tensor | None = None) -> tuple[Tensor, list[Route]]:
         """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding at the end.
 
-        Raises DataError for latent actions that are not finite: they would never be a boundary again.
+        Raises DataError for latent actions that are not finite: NaN would prevent all later boundaries.
         """
         _require_finite(z_BTZ)
         mask = (
@@ -208,9 +208,11 @@ class SkillModel(nn.Module):
         return self.head(y), routes
 
     def step(self, z_Z: Tensor, state: State) -> tuple[Tensor, list[Route]]:
-        """One latent action [Z] in order; `state` starts as State() and is updated. A stage beyond the first
-        has a route only at the steps where the stage before it had a boundary. (Prediction [Z], routes [1,
-        1])."""
+        """(prediction [Z], routes of shape [1, 1]) from the next latent action [Z].
+
+        `state` starts as State() and is updated. A stage beyond the first has a route only at the steps where
+        the stage before it had a boundary.
+        """
         _require_finite(z_Z)
         y, routes = self.net.step(self.embed(z_Z)[None, None], state)
         return self.head(y)[0, 0], routes

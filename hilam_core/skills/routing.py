@@ -19,7 +19,7 @@ class Router(nn.Module):
     `min_change` guards against the constant-input trap: once W_q and W_k differ, a constant h gives the same
     p at every step, and where that is above the threshold every token becomes a boundary (as it does for h =
     0, where the cosine is 0). p_t is scaled down linearly when |h_t - h_{t-1}| / (|h_t| + |h_{t-1}|) is below
-    `min_change`, so that nothing new never starts a segment. 0 switches the guard off.
+    `min_change`, so that an unchanged input never starts a segment. 0 switches the guard off.
     """
 
     def __init__(self, width: int, threshold: float = 0.5, min_change: float = 0.0) -> None:

@@ -118,12 +118,14 @@ def train(
     `config.precision` "auto" becomes what was chosen, so that a card names it.
 
     Args:
-        sample_batch: makes one batch (tensors or numpy arrays in any nesting of dict, list, tuple) from a
-        generator. loss_fn: (model, batch) -> (scalar loss, scalars to log); called once a step with the model
-        in training mode. evaluate: metrics on held-out data, called without gradients, the model in
-        evaluation mode. identity: whatever else the run depends on (model configuration, data hash): a resume
-        with another is refused. More steps than before are no other run: it goes on, from there with the
-        learning rate of a schedule over all steps, which is not what a longer run would have had before.
+        sample_batch: Makes one batch (tensors or numpy arrays in any nesting of dict, list, tuple) from a
+            generator.
+        loss_fn: (model, batch) -> (scalar loss, scalars to log); called once a step, the model in training
+            mode.
+        evaluate: Metrics on held-out data; called without gradients, the model in evaluation mode.
+        identity: What else the run depends on (model configuration, data hash): a resume with another is
+            refused. `config.steps` may grow: the run continues with the learning rates of the longer
+            schedule.
 
     Raises:
         CheckpointError: `run_dir` holds the state of a different run.

@@ -30,9 +30,9 @@ class Config:
     assets: Literal["auto", "builtin", "official"] = "builtin"
     """What to draw."""
     compare: bool = False
-    """Built-in assets beside the official ones."""
+    """Draw the built-in assets beside the official ones."""
     scenes: bool = False
-    """One task of every scene."""
+    """Draw only the first task of every scene."""
     size: int = 128
     """Pixels of both sides of one view."""
 

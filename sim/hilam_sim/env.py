@@ -46,7 +46,7 @@ class LiberoEnv(gymnasium.Env):
         render: Without, no images and no OpenGL.
         max_steps: Steps until truncation, by default the suite's protocol limit.
         exact: Repeat the contact solver as stock LIBERO does: states equal stock's to the last bit instead of
-            to the solver's tolerance, and a step takes a third longer.
+            to the solver's tolerance, and a step without cameras takes 25 to 50% longer.
         quality: How scenes are drawn. "fast": the robot from simplified meshes, no multisampling, reflections
             or shadow maps. "stock": pixel for pixel as LIBERO draws them. "auto": stock with official assets,
             else fast. `self.quality` says which was taken.

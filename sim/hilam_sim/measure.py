@@ -1,10 +1,10 @@
-"""Measure the scripted experts: success after letting go, and length.
+"""Measure the scripted experts: success after letting go, and steps.
 
     python -m hilam_sim.measure --suite libero_object libero_goal --placement stored --episodes 50
 
-prints a Markdown table with one line a task and appends every episode to a JSON-lines file; the same command
-continues an interrupted measurement. Episodes that were measured with other sources (experts, environment,
-placements) do not count.
+prints a Markdown table with one line for each task, and appends every episode to a JSON-lines file. The same
+command continues an interrupted measurement. Episodes that were measured with other sources (experts,
+environment, placements) do not count.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Config:
     workers: int = 1
     """Worker processes."""
     out: Path = Path("runs/experts.jsonl")
-    """One line an episode."""
+    """JSON-lines file, one line for each episode."""
 
 
 def revision(placement: str) -> str:

@@ -24,7 +24,7 @@ class Policy(Protocol):
     """What a rollout drives: one policy for episodes side by side, each in a slot (0, 1, ...) of its own."""
 
     batch: int
-    """Observations to read at once: so many are waited for, where so many episodes are under way."""
+    """Observations to read at once. A rollout waits for that many, unless fewer episodes are under way."""
 
     def reset(self, slot: int, instruction: str) -> None:
         """Begin an episode in a slot; what the slot held is forgotten."""
@@ -158,8 +158,9 @@ def run_episodes(
             assets take up to 1.7 GB.
 
     Raises:
-        SimError: unknown names, an action that is not finite or has the wrong shape. WorkerError: an episode
-        killed its worker three times. What the policy raises comes through.
+        SimError: unknown names, an action that is not finite or has the wrong shape.
+        WorkerError: an episode killed its worker three times.
+        What the policy raises comes through.
     """
     if video_dir is not None and (not render or image_size % 2):
         raise SimError(f"video_dir needs render=True and an even image_size, not {render} and {image_size}")

@@ -2,11 +2,11 @@
 
 The *built-in pack* is written by this package's own code into the cache folder at first use (a second or two,
 no network, no prompts). It has the folder layout of LIBERO's assets and the same collision primitives, masses
-and friction, hence exactly the same physics; what differs is how things look. Every object is one small
+and friction, hence exactly the same physics; only the looks differ. Every object is one small
 generated mesh with a generated texture, which software rendering draws several times faster than the scans.
 
     resolve_assets("auto")     Assets(kind, path): official where found, else the built-in pack
-    lighten_robot(mjcf)        the arm drawn from simplified meshes (13k triangles instead of 135k)
+    lighten_robot(mjcf)        arm and mount drawn from simplified meshes (17k triangles instead of 168k)
     lighten_rendering(mjcf)    no multisampling, no reflections
 
 The last two take and return the MJCF text of a whole scene and touch nothing that has to do with physics

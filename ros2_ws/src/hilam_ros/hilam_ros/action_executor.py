@@ -1,4 +1,4 @@
-"""action_executor: pi^l. For every observation, with the skill that is due, one command to the arm."""
+"""action_executor: pi^l. One command to the arm for every observation, with the skill that is due."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ActionExecutorNode(PolicyNode):
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
 
     def on_task(self) -> None:
-        """Hold, as a velocity controller would carry on; then learn the instruction, and warm up."""
+        """Stop the arm, then take in the instruction and warm up the network."""
         self.hold()
         self.gate.reset()
         self.pose_target.reset()
@@ -94,13 +94,13 @@ class ActionExecutorNode(PolicyNode):
         self.low_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
-        """Act on it, now or when its skill comes."""
+        """Act on the observation, now or when its skill comes."""
         if self.is_current(msg):
             self.gate.observe(msg, stamp_to_ns(msg.header.stamp), self.now_ns())
             self.try_act()
 
     def on_skill(self, msg: LatentSkill) -> None:
-        """Follow it from now on, and act on the observation that waits for it."""
+        """Follow this skill from now on, and act on the observation that waits for it."""
         self.gate.plan(msg)
         self.try_act()
 
@@ -166,7 +166,7 @@ class ActionExecutorNode(PolicyNode):
         return msg
 
     def explain(self) -> str:
-        """Observations flow, but the arm is told nothing."""
+        """Why observations flow but no command comes out; empty: commands do."""
         return self.gate.explain(self.now_ns())
 
     def hold_if_silent(self) -> None:
@@ -175,7 +175,7 @@ class ActionExecutorNode(PolicyNode):
             self.hold()
 
     def hold(self) -> None:
-        """Zero motion, the gripper as it is. A pose goal needs no telling: it stays."""
+        """Command zero velocity, not the gripper. In pose mode send nothing: the goal stays."""
         if self.lockstep or not self.commanded:
             return
         self.count("holds")
@@ -183,7 +183,7 @@ class ActionExecutorNode(PolicyNode):
             self.motion.publish(self.twist_message(self.get_clock().now().to_msg(), np.zeros(6)))
 
     def end(self) -> None:
-        """Whatever ends this node: the arm does not carry on with the last command."""
+        """Stop the arm before this node ends: a velocity controller would continue the last command."""
         if self.task is not None:
             self.hold()
             self.motion.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))

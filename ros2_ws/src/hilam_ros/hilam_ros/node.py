@@ -210,7 +210,7 @@ class StackNode(Node):
             self.refuse(f"{what}: {error}")
 
     def refuse(self, reason: str) -> None:
-        """Something that must not be acted on: the end in lockstep; in real time the arm holds.
+        """Do not act on something that arrived: in lockstep the node ends, in real time the arm holds.
 
         Raises:
             NodeError: in lockstep.

@@ -1,4 +1,4 @@
-"""skill_planner: pi^h. From one observation in every plan period, a latent skill z^h."""
+"""skill_planner: pi^h. One latent skill z^h in every plan period, from one observation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hilam_ros.policy_node import PolicyNode, policy_observation
 
 
 class SkillPlannerNode(PolicyNode):
-    """Publishes `skill`. What is refused gives no skill; in real time the last one then gets too old."""
+    """Publishes `skill`. A refused observation gives none; in real time the last one then becomes too old."""
 
     def __init__(self) -> None:
         super().__init__("skill_planner")

@@ -85,12 +85,12 @@ class TaskOwner:
         self.arm.start()
 
     def lacking(self) -> list[str]:
-        """What the arm waits for; nothing where no policy is waited for either."""
+        """What the arm waits for; empty where the episode does not wait for a policy."""
         lacks = self.arm.waiting_for() if self.episode.peers else []
         return [f"{self.arm.get_name()}: waiting for {what}" for what in lacks]
 
     def supervise(self) -> None:
-        """Nothing that this node waits for may take for ever."""
+        """Start the episode, refuse to wait longer than its limits, write the record when it is over."""
         now_s = time.perf_counter()
         if not self.episode.began:
             self.arm.check_alone()
