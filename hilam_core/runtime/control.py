@@ -19,7 +19,7 @@ from hilam_core.observation import Observation, ObservationError, RawObservation
 from hilam_core.policy.language import embed_instruction
 from hilam_core.policy.model import Policy
 from hilam_core.runtime.schedule import PlanSchedule
-from hilam_core.runtime.units import NonFiniteError
+from hilam_core.runtime.units import NonFiniteError, require_finite
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,11 @@ class TemporalAggregation:
     def __call__(self, chunk: np.ndarray, step: int) -> np.ndarray:
         """Add the chunk [L, A] predicted at a control step; returns the step's action [A].
 
-        Steps increase, but may be skipped: a chunk votes with what it said about this very step.
+        Steps may be skipped: a chunk votes with what it said about this very step. A step that is not after
+        the last one begins anew.
         """
+        if self.chunks and step <= self.chunks[-1][0]:
+            self.chunks.clear()
         self.chunks.append((step, np.asarray(chunk)))
         while step - self.chunks[0][0] >= len(self.weights):
             self.chunks.popleft()
@@ -82,6 +85,9 @@ class _Conditioned:
                 raise ObservationError(
                     f"the policy reads {name!r} [{size}, {size}, 3]; the observation has {found}"
                 )
+        dim, proprio = self.policy.spec.proprio_dim, np.asarray(obs.proprio)
+        if proprio.shape != (dim,) or not np.isfinite(proprio).all():
+            raise ObservationError(f"proprio must be {dim} finite numbers, got {proprio.tolist()}")
 
 
 def _stack(
@@ -143,6 +149,10 @@ class ActionExecutor(_Conditioned):
     def reset(self, instruction: str) -> None:
         """Begin an episode; earlier chunks are forgotten."""
         super().reset(instruction)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop earlier chunks: the arm was held, and does not stand where they expected it."""
         self.aggregation.reset()
 
     def act(self, obs: Observation, skill: Skill, step: int) -> np.ndarray:
@@ -186,6 +196,7 @@ def act_together(
     for skill in skills:
         if np.shape(skill.vector) != (dim,):
             raise ObservationError(f"the policy reads skills of length {dim}, got {np.shape(skill.vector)}")
+        require_finite(skill.vector, f"skill {skill.id}")
     images, proprio, language = _stack(executors, observations, rows)
     vectors = np.zeros((rows, dim), np.float32)
     vectors[: len(skills)] = [skill.vector for skill in skills]

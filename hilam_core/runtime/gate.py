@@ -29,12 +29,15 @@ class StepGate(Generic[ObservationT, SkillT]):
     """Brings every observation together with its skill, at most once; a newer observation replaces one that
     waits.
 
-    max_skill_age_steps: how many steps a skill may lie behind the plan period of the observation.
+    max_skill_age_s: how old a skill's observation may be beside the one to act on, by their stamps; None: a
+    skill serves the steps of its own plan period, whatever the stamps say.
     max_observation_age_s: older observations, and those of another clock, are not acted on; None: all are.
     """
 
-    def __init__(self, schedule: PlanSchedule, max_skill_age_steps: int, max_observation_age_s: float | None):
-        self.schedule, self.max_skill_age_steps = schedule, max_skill_age_steps
+    def __init__(
+        self, schedule: PlanSchedule, max_skill_age_s: float | None, max_observation_age_s: float | None
+    ):
+        self.schedule, self.max_skill_age_s = schedule, max_skill_age_s
         self.max_observation_age_s = max_observation_age_s
         self.reset()
 
@@ -42,7 +45,7 @@ class StepGate(Generic[ObservationT, SkillT]):
         """An episode begins or ends: nothing that came before counts."""
         self._observation: ObservationT | None = None
         self._skill: SkillT | None = None
-        self._stamp_ns = self._waits_since_ns = 0
+        self._stamp_ns = self._skill_stamp_ns = self._waits_since_ns = 0
         self.waited = False  # the last observation had to wait for its skill
 
     def observe(self, observation: ObservationT, stamp_ns: int, now_ns: int) -> None:
@@ -51,11 +54,15 @@ class StepGate(Generic[ObservationT, SkillT]):
             self._waits_since_ns = now_ns
         self._observation, self._stamp_ns, self.waited = observation, stamp_ns, False
 
-    def plan(self, skill: SkillT) -> None:
-        """A skill arrived; an older one of the same episode is ignored."""
+    def plan(self, skill: SkillT, stamp_ns: int) -> None:
+        """A skill arrived, with the stamp of its observation; an older one of the same episode is ignored.
+
+        Older by number and by stamp: numbers begin anew with camera_ingest, stamps with a clock set back.
+        """
         newest = self._skill
-        if newest is None or skill.episode != newest.episode or skill.seq >= newest.seq:
-            self._skill = skill
+        earlier = newest is not None and skill.episode == newest.episode and skill.seq < newest.seq
+        if not (earlier and stamp_ns < self._skill_stamp_ns):
+            self._skill, self._skill_stamp_ns = skill, stamp_ns
 
     def take(self, now_ns: int) -> tuple[ObservationT, SkillT] | None:
         """The observation to act on now and its skill; None where there is none yet.
@@ -66,15 +73,27 @@ class StepGate(Generic[ObservationT, SkillT]):
         observation, skill = self._observation, self._skill
         if observation is None:
             return None
+        try:
+            self.require_current(observation, self._stamp_ns, now_ns)
+        except StaleError:
+            self._observation = None
+            raise
         if skill is None or not self._serves(skill, observation):
             self.waited = True
             return None
         self._observation = None
+        return observation, skill
+
+    def require_current(self, observation: ObservationT, stamp_ns: int, now_ns: int) -> None:
+        """Refuse an observation that is not of now, or is no longer: the networks may have been slow.
+
+        Raises:
+            StaleError: with the reason.
+        """
         if self.max_observation_age_s is not None:
-            problem = stamp_problem(self._stamp_ns, now_ns, self.max_observation_age_s)
+            problem = stamp_problem(stamp_ns, now_ns, self.max_observation_age_s)
             if problem:
                 raise StaleError(f"observation {observation.seq} {problem}")
-        return observation, skill
 
     def explain(self, now_ns: int) -> str:
         """Why observations come but no step acts; empty: steps act."""
@@ -84,6 +103,9 @@ class StepGate(Generic[ObservationT, SkillT]):
         return f"no skill for observation {self._observation.seq}: {newest}"
 
     def _serves(self, skill: SkillT, observation: ObservationT) -> bool:
-        return skill.episode == observation.episode and self.schedule.serves(
-            skill.seq, observation.seq, self.max_skill_age_steps
-        )
+        if skill.episode != observation.episode:
+            return False
+        if self.max_skill_age_s is None:
+            return self.schedule.serves(skill.seq, observation.seq)
+        # By stamps: numbers do not count the time in which no observation came.
+        return 0 <= (self._stamp_ns - self._skill_stamp_ns) * 1e-9 <= self.max_skill_age_s

@@ -47,7 +47,10 @@ def decode_compressed(data: Any) -> np.ndarray:
         ObservationError: the bytes are not such a file.
     """
     file = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(file, cv2.IMREAD_COLOR) if len(file) else None
+    try:
+        image = cv2.imdecode(file, cv2.IMREAD_COLOR) if len(file) else None
+    except cv2.error:  # a header that promises more pixels than OpenCV reads
+        image = None
     if image is None:
         raise ObservationError(f"compressed image of {len(file)} bytes is neither JPEG nor PNG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

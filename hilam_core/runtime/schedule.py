@@ -29,10 +29,6 @@ class PlanSchedule:
         self._planned_from = first
         return True
 
-    def serves(self, skill_step: int, step: int, max_age_steps: int = 0) -> bool:
-        """Whether a control step may follow the skill that was planned from the observation of `skill_step`.
-
-        max_age_steps 0: only a skill planned in the step's own period. Otherwise also an earlier one, no more
-        than that many steps behind it.
-        """
-        return self.planned_from(step) - max_age_steps <= skill_step <= step
+    def serves(self, skill_step: int, step: int) -> bool:
+        """Whether the skill planned from the observation of `skill_step` is that of the step's own period."""
+        return self.planned_from(step) <= skill_step <= step

@@ -90,11 +90,19 @@ class PoseTarget:
     def target(
         self, position: np.ndarray, quat_xyzw: np.ndarray, twist: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Measured position[3] m and orientation[4] xyzw, twist[6] -> goal position[3] and orientation[4]."""
+        """Measured position[3] m and orientation[4] xyzw, twist[6] -> goal position[3] and orientation[4].
+
+        Raises:
+            NonFiniteError: the pose or the twist is not finite, or the orientation no rotation.
+        """
+        require_finite(np.concatenate([position, quat_xyzw, twist]), "pose and twist of a goal")
+        norm = float(np.linalg.norm(quat_xyzw))
+        if norm == 0:
+            raise NonFiniteError("the measured orientation is no rotation: [0, 0, 0, 0]")
         rotation = np.asarray(twist[3:]) * self.period_s
         angle = float(np.linalg.norm(rotation))
         if self._orientation is None or angle > 0:
-            measured = np.roll(np.asarray(quat_xyzw, np.float64), 1)  # transforms3d has w first
+            measured = np.roll(np.asarray(quat_xyzw, np.float64) / norm, 1)  # transforms3d has w first
             turn = axangle2quat(rotation, angle) if angle > 0 else np.array([1.0, 0.0, 0.0, 0.0])
             self._orientation = np.roll(qmult(turn, measured), -1)
         return np.asarray(position) + np.asarray(twist[:3]) * self.period_s, self._orientation

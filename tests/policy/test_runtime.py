@@ -266,6 +266,40 @@ def test_an_observation_of_another_size_is_refused(policy):
         executor.act(small, Skill(np.zeros(8, np.float32), 0, 1.0), step=0)
 
 
+@pytest.mark.parametrize("proprio", [np.zeros(7), np.full(8, np.nan)])
+def test_proprioception_that_cannot_be_is_refused(policy, proprio):
+    executor = ActionExecutor(policy)
+    executor.reset(INSTRUCTION)
+    good = preprocess(raw_observation(), policy.spec)
+    with pytest.raises(ObservationError, match="proprio must be 8 finite numbers"):
+        executor.act(Observation(good.images, proprio), Skill(np.zeros(policy.skill_dim), 0, 1.0), step=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_skill_that_is_not_finite_is_refused_before_a_network_can_hide_it(policy, bad):
+    executor = ActionExecutor(policy)
+    executor.reset(INSTRUCTION)
+    vector = np.zeros(policy.skill_dim, np.float32)
+    vector[0] = bad
+    with pytest.raises(NonFiniteError, match="skill 4 is not finite"):
+        executor.act(preprocess(raw_observation(), policy.spec), Skill(vector, 4, 1.0), step=0)
+
+
+def test_after_a_hold_or_numbers_that_begin_anew_no_earlier_chunk_has_a_vote(policy):
+    first, second = (preprocess(raw_observation(seed), policy.spec) for seed in (0, 1))
+    skill = Skill(np.zeros(policy.skill_dim, np.float32), 0, 1.0)
+    executor = ActionExecutor(policy)
+    executor.reset(INSTRUCTION)
+    alone = executor.act(second, skill, step=0)
+    executor.reset(INSTRUCTION)
+    executor.act(first, skill, step=500)
+    assert np.abs(executor.act(second, skill, step=501) - alone).max() > 1e-4
+    np.testing.assert_allclose(executor.act(second, skill, step=0), alone, atol=1e-6)
+    executor.act(first, skill, step=1)
+    executor.forget()
+    np.testing.assert_allclose(executor.act(second, skill, step=2), alone, atol=1e-6)
+
+
 def test_checkpoints_round_trip_and_damaged_ones_are_refused(tmp_path):
     folder = random_policy(tmp_path / "good", seed=3)
     policy = load_policy(folder)

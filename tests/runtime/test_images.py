@@ -1,5 +1,7 @@
 """Every encoding that drivers send becomes the same RGB; what contradicts itself is refused in one line."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -58,7 +60,12 @@ def test_images_that_contradict_themselves_are_refused(arguments, message):
         decode_raw(*arguments)
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture"])
+# A PNG that says it is 200000 pixels wide and high.
+HUGE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\x00\x03\x0d\x40" * 2 + b"\x08\x02\x00\x00\x00"
+HUGE += zlib.crc32(HUGE[12:]).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", HUGE])
 def test_bytes_that_are_no_picture_are_refused(data):
     with pytest.raises(ObservationError, match="neither JPEG nor PNG"):
         decode_compressed(data)

@@ -50,6 +50,15 @@ def test_pose_target_adds_the_rotation_in_base_axes_and_keeps_the_last_goal_with
     np.testing.assert_allclose(goal, [half, half, 0, 0], atol=1e-12)
 
 
+def test_goals_are_unit_quaternions_and_poses_that_cannot_be_give_none():
+    target, at, still = PoseTarget(control_hz=20), np.array([0.5, 0, 0.3]), np.zeros(6)
+    _, goal = target.target(at, np.array([2.0, 0, 0, 0]), still)
+    np.testing.assert_allclose(goal, [1, 0, 0, 0])
+    for position, quat in (([np.nan, 0, 0], [1, 0, 0, 0]), (at, [np.inf, 0, 0, 0]), (at, [0, 0, 0, 0])):
+        with pytest.raises(NonFiniteError):
+            target.target(np.array(position, float), np.array(quat, float), still)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_non_finite_actions_never_become_commands(bad):
     action = np.array([0, 0, 0, 0, 0, 0, bad])

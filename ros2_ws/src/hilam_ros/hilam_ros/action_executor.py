@@ -20,6 +20,9 @@ from hilam_ros.node import command_scale, run_node, speed_limits
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
+# The same by the steady clock, should the node's stand still (a bag that ended, a simulator that hangs): long
+# enough for simulated time that runs slower than real time.
+STALLED_S = 1.0
 ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone
 
 
@@ -38,6 +41,7 @@ class ActionExecutorNode(PolicyNode):
         self.gate = self.make_gate()
         self.gripper_m = self.scale.gripper_open_m
         self.silence = Watchdog(PERIODS_TO_HOLD / self.scale.control_hz)
+        self.stall = Watchdog(STALLED_S)
         self.commanded = False  # since the start of the node
 
         self.make_publishers()
@@ -47,7 +51,7 @@ class ActionExecutorNode(PolicyNode):
         self.listen(LatentSkill, "skill", self.on_skill, qos, steady=False)
         self.start_reporting([self.motion, self.gripper])
         if not self.lockstep:
-            self.create_timer(1 / self.scale.control_hz, self.hold_if_silent)
+            self.create_steady_timer(1 / self.scale.control_hz, self.hold_if_silent)
 
     def make_gate(self) -> StepGate[Observation, LatentSkill]:
         """When a step may act, from parameters; in lockstep the clock decides nothing."""
@@ -59,8 +63,9 @@ class ActionExecutorNode(PolicyNode):
         )
         schedule = PlanSchedule(self.policy.plan_period)
         if self.lockstep:
-            return StepGate(schedule, max_skill_age_steps=0, max_observation_age_s=None)
-        return StepGate(schedule, round(max_skill_age_s * self.scale.control_hz), max_observation_age_s)
+            return StepGate(schedule, max_skill_age_s=None, max_observation_age_s=None)
+        period_s = self.policy.plan_period / self.scale.control_hz
+        return StepGate(schedule, period_s + max_skill_age_s, max_observation_age_s)
 
     def make_publishers(self) -> None:
         """The topics of the chosen command mode, which must be this node's alone."""
@@ -86,6 +91,7 @@ class ActionExecutorNode(PolicyNode):
         self.gate.reset()
         self.pose_target.reset()
         self.silence.reset()
+        self.stall.reset()
         if self.task is None:
             return
         self.low_level.reset(self.task.instruction)
@@ -101,7 +107,7 @@ class ActionExecutorNode(PolicyNode):
 
     def on_skill(self, msg: LatentSkill) -> None:
         """Follow this skill from now on, and act on the observation that waits for it."""
-        self.gate.plan(msg)
+        self.gate.plan(msg, stamp_to_ns(msg.header.stamp))
         self.try_act()
 
     def try_act(self) -> None:
@@ -123,6 +129,7 @@ class ActionExecutorNode(PolicyNode):
         planned = Skill(vector, skill.id, skill.boundary_probability)
         action = self.low_level.act(policy_observation(obs), planned, obs.seq)
         acted_s = time.perf_counter()
+        self.gate.require_current(obs, stamp_to_ns(obs.header.stamp), self.now_ns())
         self.command(obs, action)
         self.clear_problem()
         end_s = time.perf_counter()
@@ -143,6 +150,7 @@ class ActionExecutorNode(PolicyNode):
         self.motion.publish(motion)
         self.commanded = True
         self.silence.feed(self.seconds())
+        self.stall.feed(time.monotonic())
 
     def twist_message(self, stamp: object, twist: np.ndarray) -> TwistStamped:
         """The twist float64[6] (m/s, rad/s) as a message."""
@@ -171,7 +179,8 @@ class ActionExecutorNode(PolicyNode):
 
     def hold_if_silent(self) -> None:
         """Tell the arm to hold still when commands have stopped coming."""
-        if self.task is not None and self.silence.expired(self.seconds()):
+        silent = self.silence.expired(self.seconds()) or self.stall.expired(time.monotonic())
+        if self.task is not None and silent:
             self.hold()
 
     def hold(self) -> None:
@@ -179,6 +188,7 @@ class ActionExecutorNode(PolicyNode):
         if self.lockstep or not self.commanded:
             return
         self.count("holds")
+        self.low_level.forget()
         if not self.poses:
             self.motion.publish(self.twist_message(self.get_clock().now().to_msg(), np.zeros(6)))
 

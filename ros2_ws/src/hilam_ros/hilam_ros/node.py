@@ -26,6 +26,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.task import Future
+from rclpy.timer import Timer
 
 from hilam_core.errors import HilamError
 from hilam_core.runtime.health import ERROR, OK, WARN, InputHealth, judge
@@ -165,8 +166,11 @@ class StackNode(Node):
     def start_reporting(self, outputs: Sequence[Publisher] = ()) -> None:
         """Report from now on; `outputs` must have a subscriber before this node can work."""
         self._outputs.extend(outputs)
-        # On the steady clock: it must also report that nothing publishes /clock.
-        self.create_timer(0.2, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_steady_timer(0.2, self._tick)
+
+    def create_steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        """A timer for what must go on when the node's clock is set back, stands still or has not begun."""
+        return self.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def waiting_for(self) -> list[str]:
         """What this node still lacks before it can work."""

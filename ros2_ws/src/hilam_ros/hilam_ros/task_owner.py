@@ -50,7 +50,7 @@ class TaskOwner:
         self.task = arm.create_publisher(Task, "task", LATCHED)
         arm.create_subscription(CycleTiming, "cycle_timing", self.on_timing, reliable)
         arm.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
-        self.supervisor = arm.create_timer(0.1, self.supervise)
+        self.supervisor = arm.create_steady_timer(0.1, self.supervise)
         self.announce(active=True)
 
     def announce(self, active: bool) -> None:
