@@ -58,10 +58,10 @@ from count_msgs.action import Count
 rclpy.init()
 node = rclpy.create_node("client")
 client = ActionClient(node, Count, "count")
-assert client.wait_for_server(timeout_sec=5.0)
+assert client.wait_for_server(timeout_sec=60.0)
 
 def wait(future):
-    rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
+    rclpy.spin_until_future_complete(node, future, timeout_sec=60.0)
     assert future.done()
     return future.result()
 
@@ -103,10 +103,10 @@ def test_goals_feedback_results_and_cancellation(env):
     server = subprocess.Popen([sys.executable, "-c", SERVER], **pipes)
     try:
         assert server.stdout.readline() == "ready\n"
-        client = subprocess.run([sys.executable, "-c", CLIENT], timeout=30, check=False, **pipes)
+        client = subprocess.run([sys.executable, "-c", CLIENT], timeout=240, check=False, **pipes)
     finally:
         server.terminate()
-        _, errors = server.communicate(timeout=10)
+        _, errors = server.communicate(timeout=120)
     assert client.stdout.splitlines() == [
         "True [0, 1, 2, 3] True [1, 2, 3, 4]",
         "False",

@@ -28,7 +28,7 @@ def test_a_clone_in_another_workspace_builds_and_runs(tmp_path):
     workspace.environment = f"unset PYTHONPATH && {workspace.environment} && {sourced}"
     where = "import hilam_core, hilam_sim; print(hilam_core.__file__, hilam_sim.__file__)"
     printed = workspace.start(f"python -c '{where}'")
-    assert printed.wait(60) == 0, printed.output
+    assert printed.wait() == 0, printed.output
     assert printed.output.count(f"{tmp_path}/install/hilam/") == 2
     launch = workspace.simulate(max_steps=5, output=tmp_path / "runs")
     assert launch.wait() == 0, launch.output
