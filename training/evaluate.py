@@ -58,6 +58,9 @@ class Config:
     """Episodes a task."""
     seed: int = 0
     """Seed of the simulation; scattered placements follow from it."""
+    instruction: str | None = None
+    """What the policy is told instead of the task's instruction: other words, or another task of the scene;
+    success stays that of the task. Only with one task."""
     max_steps: int | None = None
     """Steps until an episode counts as failed; by default the suite's limit."""
     shard: str = "0/1"
@@ -92,6 +95,8 @@ class Config:
             raise ConfigError(f"seed must be at most {MAX_SEED}, got {self.seed}")
         if len(set(self.suite)) > 1 and self.out is not None:
             raise ConfigError(f"out '{self.out}' is one file for {len(self.suite)} suites: leave it out")
+        if self.instruction is not None and (len(self.tasks) != 1 or not self.instruction.strip()):
+            raise ConfigError(f"instruction '{self.instruction}' is for one task: name it with --tasks")
         number, _, count = self.shard.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
             raise ConfigError(f"shard '{self.shard}' must be such as 0/4, 1/4, 2/4 or 3/4")
@@ -111,7 +116,10 @@ def make_specs(config: Config, suite: str) -> list[EpisodeSpec]:
     number, count = map(int, config.shard.split("/"))
     if number >= len(specs):
         raise ConfigError(f"shard '{config.shard}' of {len(specs)} episodes is empty: use fewer shards")
-    return [replace(spec, max_steps=config.max_steps) for spec in specs[number::count]]
+    return [
+        replace(spec, max_steps=config.max_steps, instruction=config.instruction)
+        for spec in specs[number::count]
+    ]
 
 
 def load_runner(config: Config) -> BatchRunner:
@@ -141,6 +149,7 @@ def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, 
         "suite": suite,
         "placement": config.placement,
         "seed": config.seed,
+        "instruction": config.instruction,
         "max_steps": config.max_steps or MAX_STEPS[suite],
         "assets": assets.kind,
         "assets_hash": assets.content_hash,
@@ -207,6 +216,7 @@ def print_table(result: dict[str, Any]) -> None:
         f"{result['label']} on {result['suite']}, {result['placement']} placements, seed {result['seed']}, "
         f"at most {result['max_steps']} steps; {result['assets']} assets, {result['quality']} quality"
         + (", exact" if result["exact"] else "")
+        + (f", told '{result['instruction']}'" if result["instruction"] else "")
     )
     names = list(dict.fromkeys(episode["task_name"] for episode in episodes))
     for name in [*names, None]:

@@ -34,6 +34,7 @@ Result = dict[str, Any]
 # What may tell evaluations of one label apart, in the order of mention: key -> how a value is written.
 SETTINGS = {
     "seed": "seed {}",
+    "instruction": "told {!r}",
     "max_steps": "{} steps",
     "assets": "{} assets",
     "quality": "{} quality",

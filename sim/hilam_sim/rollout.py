@@ -35,7 +35,8 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class EpisodeSpec:
-    """One episode: which task, and where its objects start."""
+    """One episode: which task, where its objects start, and what the policy is told (None: the task's own
+    instruction)."""
 
     suite: str
     task: int | str
@@ -43,6 +44,7 @@ class EpisodeSpec:
     seed: int = 0
     init_state: int = 0
     max_steps: int | None = None
+    instruction: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class _Runner:
         start = time.perf_counter()
         options = {"placement": spec.placement, "init_state": spec.init_state}
         observation, info = env.reset(seed=spec.seed, options=options)
-        instruction: str | None = env.instruction
+        instruction: str | None = spec.instruction or env.instruction
         frames = [_frame(observation)] if self._video_dir else []
         ended = False
         while not ended:

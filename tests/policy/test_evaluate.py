@@ -82,6 +82,17 @@ def test_shards_of_an_evaluation_make_a_whole_one(evaluation, tmp_path, monkeypa
     assert sorted(joined["episodes"]) == sorted(report.episode_key(e) for e in result["episodes"])
 
 
+def test_a_policy_can_be_told_something_else_and_is_compared_on_the_same_episodes(evaluation, tmp_path):
+    config, _ = evaluation
+    told = "pick up the milk and place it in the basket"
+    for out, instruction in ((tmp_path / "a.json", None), (tmp_path / "b.json", told)):
+        evaluate.main(replace(config, tasks=("0",), instruction=instruction, out=out))
+    results = report.read_results([tmp_path])
+    assert {result["name"] for result in results} == {"blind (told None)", f"blind (told {told!r})"}
+    (row,) = report.comparison_table(results).rows
+    assert row[4] == 2  # episodes in common
+
+
 def test_each_suite_has_a_file_of_its_own(evaluation, tmp_path, monkeypatch):
     config, _ = evaluation
     monkeypatch.chdir(tmp_path)
@@ -144,6 +155,7 @@ def test_whatever_decides_an_episode_has_a_default_file_of_its_own(tmp_path, off
         {"quality": "stock"},
         {"exact": True},
         {"batch": 1},
+        {"tasks": ("0",), "instruction": "turn on the stove"},
         {"policy": random_policy(other / "seed" / "policy", PolicyConfig.blind(), seed=1)},
         {"policy": random_policy(other / "decay" / "policy", PolicyConfig.blind(aggregation_decay=-0.01))},
         {"policy": random_policy(other / "period" / "policy", PolicyConfig.blind(plan_period=3))},
@@ -221,6 +233,7 @@ def test_exact_stepping_can_be_asked_for_and_is_recorded(evaluation, tmp_path, c
         (["--suite", "libero_object", "libero_goals"], "unknown suite 'libero_goals'"),
         (["--suite", "libero_object", "libero_goal", "--tasks", "1"], "tasks 1 of 2 suites"),
         (["--suite", "libero_object", "libero_goal", "--out", "result.json"], "is one file for 2 suites"),
+        (["--instruction", "pick up the milk"], "instruction 'pick up the milk' is for one task"),
         (["--shard", "4/4"], "shard '4/4' must be such as 0/4"),
         (["--shard", "1/2", "--tasks", "0", "--episodes", "1"], "shard '1/2' of 1 episodes is empty"),
         (["--out", "."], "out '.' is a folder"),

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -71,6 +72,18 @@ def test_a_policy_reads_the_observations_of_several_workers_together():
     # Alone only at the end, when no other episode is under way.
     assert policy.sizes.count(1) <= 12 and policy.sizes[0] == 2
     assert set(policy.begun) == {0, 1, 2}
+
+
+class Listener(Wander):
+    def reset(self, slot, instruction):
+        self.begun.append(instruction)
+
+
+def test_an_episode_can_have_other_words():
+    policy, (spec,) = Listener(), specs(1, max_steps=2)
+    told = replace(spec, instruction="get me the bbq sauce")
+    run_episodes([told, spec], policy, assets="builtin", render=False)
+    assert policy.begun == ["get me the bbq sauce", "pick up the bbq sauce and place it in the basket"]
 
 
 class Hoard:
