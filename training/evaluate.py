@@ -108,7 +108,8 @@ def make_specs(config: Config, suite: str) -> list[EpisodeSpec]:
     """The episodes of the protocol, task by task; those of this shard.
 
     Raises:
-        SimError: an unknown suite or task, or more episodes than there are. ConfigError: an empty shard.
+        SimError: an unknown suite or task, or more episodes than there are.
+        ConfigError: an empty shard.
     """
     tasks = list(dict.fromkeys(task.index for task in choose_tasks([suite], config.tasks)))
     protocol = stored_protocol if config.placement == "stored" else scattered_protocol

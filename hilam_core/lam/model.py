@@ -1,9 +1,8 @@
 """Inverse and forward dynamics: z^l_t = IDM(I_t, I_{t+k}),  I_{t+k} ~ FDM(I_t, z^l_t).
 
-A compact stand-in for UniSkill's pair. Two things keep z^l from copying the future image: it is small, and it
-is normalised to unit variance and disturbed by noise in training, which bounds what it can carry (0.5 log2(1
-+ 1/noise^2) bits a dimension) whatever the network does. Shapes: B batch, C channels, h w feature map, Z
-latent.
+A compact pair in place of UniSkill's. Two things keep z^l from copying the future image: it is small, and it
+is normalised to unit variance and gets noise in training. Whatever the network does, a dimension then carries
+at most 0.5 log2(1 + 1/noise^2) bits. Shapes: B batch, C channels, h w feature map, Z latent.
 """
 
 from __future__ import annotations

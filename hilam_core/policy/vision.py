@@ -1,8 +1,8 @@
 """Image encoders with FiLM conditioning and spatial softmax: one image to the coordinates of K keypoints.
 
 "Encoder" in this package means an image encoder; sentence embeddings come from the "language model". Axes in
-names: B batch, H height, W width, C channels, K keypoints. Activations stay channels-last, in which
-bfloat16 convolutions are fast on a CPU.
+names: B batch, H height, W width, C channels, K keypoints. Activations stay channels-last, the
+layout in which bfloat16 convolutions are fast on a CPU.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def stored_protocol(
 def scattered_protocol(
     suite: str, tasks: Sequence[int | str] | None = None, episodes: int = 20, seed: int = 0
 ) -> list[EpisodeSpec]:
-    """`episodes` scattered placements of every task: the measure of seeing.
+    """`episodes` scattered placements of every task: memorised positions do not solve them.
 
     Raises:
         SimError: unknown suite or task, or no episodes.

@@ -4,7 +4,7 @@ Processes are spawned, never forked: a GL context must not be inherited. Each ho
 and one that has grown beyond a bound is replaced between jobs, which bounds memory. A worker that dies is
 replaced and its job is tried again; the others notice nothing.
 
-A job may ask the parent in between: so many simulations share one network, which answers them together.
+A job may ask the parent questions while it runs: one network in the parent serves many simulations at once.
 """
 
 from __future__ import annotations
