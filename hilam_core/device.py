@@ -1,8 +1,12 @@
-"""Which processor or GPU the networks run on."""
+"""Which processor or GPU the networks run on, and bringing batches there."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from hilam_core.errors import ConfigError
 
@@ -25,3 +29,14 @@ def choose_device(name: str) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= gpus:
         raise ConfigError(f"device {name!r}: torch sees {gpus} CUDA GPUs here; use auto or cpu")
     return chosen
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Tensors and numpy arrays in any nesting of dict, list and tuple as tensors on `device`."""
+    if isinstance(batch, dict):
+        return {name: to_device(value, device) for name, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)(to_device(value, device) for value in batch)
+    if isinstance(batch, np.ndarray):
+        batch = torch.from_numpy(batch)
+    return batch.to(device) if isinstance(batch, Tensor) else batch

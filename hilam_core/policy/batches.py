@@ -6,7 +6,7 @@ pixels. Axes: N all frames of all episodes, B batch, L chunk length.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -216,10 +216,3 @@ def set_target_statistics(level: Baku, targets: np.ndarray) -> None:
     mean, std = statistics(targets)
     level.output_mean.copy_(mean)
     level.output_std.copy_(std)
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors on `device`."""
-    if isinstance(batch, Mapping):
-        return {name: to_device(value, device) for name, value in batch.items()}
-    return batch.to(device) if isinstance(batch, Tensor) else batch

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from hilam_core.policy.batches import ActionLabels, Batch, Pseudolabels, to_device
+from hilam_core.device import to_device
+from hilam_core.policy.batches import ActionLabels, Batch, Pseudolabels
 
 
 def held_out_metrics(

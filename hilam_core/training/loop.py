@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hilam_core.cards import config_dict
-from hilam_core.device import choose_device
+from hilam_core.device import choose_device, to_device
 from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import replacing, writable_folder
 from hilam_core.training.precision import Precision, choose_precision
@@ -198,7 +198,7 @@ class _Run:
     def _one_step(self) -> dict[str, Tensor | float]:
         seeds = np.random.SeedSequence((self.config.seed, self.step, self.rank))
         torch.manual_seed(int(seeds.generate_state(1)[0]))
-        batch = _to_device(self.sample_batch(np.random.default_rng(seeds)), self.device)
+        batch = to_device(self.sample_batch(np.random.default_rng(seeds)), self.device)
         lr = self.config.lr * lr_factor(self.step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -337,16 +337,6 @@ def _first_difference(a: Any, b: Any, name: str = "") -> str | None:
                 return found
         return None
     return None if a == b else f"{name} ({a}, now {b})"
-
-
-def _to_device(batch: Any, device: torch.device) -> Any:
-    if isinstance(batch, dict):
-        return {k: _to_device(v, device) for k, v in batch.items()}
-    if isinstance(batch, list | tuple):
-        return type(batch)(_to_device(v, device) for v in batch)
-    if isinstance(batch, np.ndarray):
-        batch = torch.from_numpy(batch)
-    return batch.to(device) if isinstance(batch, Tensor) else batch
 
 
 def _start_process(device: str) -> tuple[int, torch.device]:
