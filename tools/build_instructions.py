@@ -1,4 +1,6 @@
-"""Make the table of LIBERO's 130 instructions: `python tools/build_instructions.py`.
+"""Make the table of LIBERO's 130 instructions.
+
+    python tools/build_instructions.py
 
 Needs the LIBERO package (its BDDL files are the source) and the `language` extra (MiniLM). Each task's
 embedding is that of the instruction its file name spells, which is what evaluations show a policy; the
@@ -9,21 +11,30 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from hilam_core.errors import DataError
 from hilam_core.files import replacing
 from hilam_core.policy.language import TABLE, embed_texts, normalise
+from hilam_core.program import run_program
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_90", "libero_10")
+
+
+@dataclass
+class Config:
+    out: Path = TABLE
+    """File to write."""
 
 
 def bddl_folder() -> Path:
     """LIBERO's task definitions, found without importing it (which would ask questions)."""
     spec = importlib.util.find_spec("libero")
     if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("LIBERO is not installed: pip install --no-deps hf-libero==0.1.4")
+        raise DataError("LIBERO is not installed: pip install --no-deps hf-libero==0.1.4")
     return Path(next(iter(spec.submodule_search_locations))) / "libero" / "bddl_files"
 
 
@@ -32,7 +43,7 @@ def instruction_of_file(stem: str) -> str:
     return normalise(re.sub(r"^[A-Z_]+SCENE\d+_", "", stem).replace("_", " "))
 
 
-def main() -> None:
+def main(config: Config) -> None:
     rows: dict[str, int] = {}
     aliases: dict[str, int] = {}
     for path in sorted(p for suite in SUITES for p in (bddl_folder() / suite).glob("*.bddl")):
@@ -41,15 +52,15 @@ def main() -> None:
         if inside:
             aliases.setdefault(normalise(inside[1]), row)
     texts = {**aliases, **rows}
-    with replacing(TABLE) as draft:
+    with replacing(config.out) as draft:
         np.savez_compressed(
             draft,
             text=np.array(list(texts)),
             row=np.array(list(texts.values()), np.int16),
             embedding=embed_texts(list(rows)).astype(np.float16),
         )
-    print(f"{len(rows)} instructions, {len(texts)} spellings -> {TABLE}")
+    print(f"{len(rows)} instructions, {len(texts)} spellings -> {config.out}")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main, Config)

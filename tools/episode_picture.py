@@ -12,6 +12,7 @@ import numpy as np
 import tyro
 
 from hilam_core.files import replacing
+from hilam_core.observation import prepare_image
 from hilam_core.program import run_program
 from hilam_sim import LiberoEnv, SimError
 
@@ -44,8 +45,8 @@ def replay(facts: dict, actions: np.ndarray, wanted: set[int]) -> dict[int, dict
 
 def picture(observation: dict, label: str) -> np.ndarray:
     """The scene camera with the hand's camera in the corner, uint8 RGB."""
-    shown = cv2.resize(observation["agentview"], (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_AREA)
-    inset = cv2.resize(observation["eye_in_hand"], (INSET_PX, INSET_PX), interpolation=cv2.INTER_AREA)
+    shown = prepare_image(observation["agentview"], SHOWN_PX)
+    inset = prepare_image(observation["eye_in_hand"], INSET_PX)
     shown[-INSET_PX:, -INSET_PX:] = inset
     corner = SHOWN_PX - INSET_PX - 1
     cv2.rectangle(shown, (corner, corner), (SHOWN_PX, SHOWN_PX), (255, 255, 255), 1)

@@ -75,6 +75,14 @@ class Config:
     rerender: Path | None = None
     """A file or folder of recorded demonstrations whose images to draw again, instead of collecting."""
 
+    def __post_init__(self) -> None:
+        for name in ("scattered_fraction", "disturbed_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        for name, least in (("demos", 1), ("image_size", 1), ("workers", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -216,14 +224,6 @@ def sources_of(place: Path) -> list[Path]:
 
 
 def main(config: Config) -> None:
-    for name in ("scattered_fraction", "disturbed_fraction"):
-        if not 0.0 <= getattr(config, name) <= 1.0:
-            raise ConfigError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(config, name)}")
-    for name, least in (("demos", 1), ("image_size", 1), ("workers", 1), ("seed", 0)):
-        if getattr(config, name) < least:
-            raise ConfigError(
-                f"--{name.replace('_', '-')} must be at least {least}, not {getattr(config, name)}"
-            )
     writable_folder(config.out)
     compression = None if config.compression == "none" else config.compression
     assets = resolve_assets(config.assets)

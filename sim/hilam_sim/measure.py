@@ -49,6 +49,11 @@ class Config:
     out: Path = Path("runs/experts.jsonl")
     """JSON-lines file, one line for each episode."""
 
+    def __post_init__(self) -> None:
+        for name in ("episodes", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
 
 def revision(placement: str) -> str:
     """Hash of the sources that decide how the episodes of a placement end."""
@@ -113,8 +118,6 @@ def perform_all(jobs: list[Job], placement: str, workers: int, out: Path) -> dic
 
 
 def main(config: Config) -> None:
-    if config.episodes < 1:
-        raise ConfigError(f"--episodes must be at least 1, not {config.episodes}")
     tasks = choose_tasks(config.suite, config.tasks)
     jobs: list[Job] = [(t.suite, t.index, config.placement, i) for t in tasks for i in range(config.episodes)]
     results = perform_all(jobs, config.placement, config.workers, config.out)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hilam_core.errors import ConfigError
 from hilam_sim import SimError, measure
 from hilam_sim.measure import Config, main, make_performer, read_results, revision
 
@@ -51,3 +52,9 @@ def test_an_episode_that_cannot_be_performed_counts_as_failed(monkeypatch):
 def test_sources_that_changed_end_the_measurement():
     with pytest.raises(SimError, match="sources changed"):
         make_performer("stored", "0123")
+
+
+@pytest.mark.parametrize("name", ["episodes", "workers"])
+def test_numbers_that_leave_nothing_are_refused(name):
+    with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
+        Config(**{name: 0})
