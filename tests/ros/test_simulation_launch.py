@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -133,6 +134,16 @@ def test_bad_parameter_of_a_node_is_one_line(workspace, parameter, message):
     node = workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {parameter}")
     assert node.wait() == 1
     assert message in node.output and "Traceback" not in node.output
+
+
+def test_a_parameter_of_a_running_node_cannot_be_changed(workspace):
+    domain = next_domain()
+    workspace.start("ros2 run hilam_ros camera_ingest", domain)
+    health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
+    health.wait_for("camera_ingest")  # it runs
+    change = workspace.start("ros2 param set /camera_ingest control_hz 5.0", domain)
+    change.wait()
+    assert re.search("read.only", change.output), change.output
 
 
 @pytest.mark.parametrize("change", [{"image_size": 64}, {"cameras": ["agentview", "wrist"]}])

@@ -92,7 +92,8 @@ class StackNode(Node):
 
     def parameter(self, name: str, default: Any, description: str) -> Any:
         """Declare a parameter and return its value; a HilamError where it cannot work."""
-        describe = ParameterDescriptor(description=description)
+        # Read once, at the start: a limit that seems to change in a running node must be refused.
+        describe = ParameterDescriptor(description=description, read_only=True)
         try:
             value = self.declare_parameter(name, default, describe).value
         except InvalidParameterTypeException:
