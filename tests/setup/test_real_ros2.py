@@ -12,6 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from domains import next_domain
 from small_checkout import COPIED, REPO
 
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
@@ -90,7 +91,7 @@ def test_three_lines_run_from_nothing_but_a_sourced_ros_2(prefix, tmp_path):
     (folder / "checkpoints").symlink_to(REPO / "checkpoints")
     (folder / ".venv").symlink_to(sys.prefix)  # as `make setup` would make it
     shell = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG", "TMPDIR")}
-    shell.update(sourced(prefix), ROS_DOMAIN_ID="93")
+    shell.update(sourced(prefix), ROS_DOMAIN_ID=str(next_domain()))
     launch = "ros2 launch hilam_ros libero_sim.launch.py max_steps:=5 output:=runs"
 
     def lines(*commands: str) -> subprocess.CompletedProcess:
