@@ -1,4 +1,4 @@
-"""What the launch files share: the policy's nodes, and what happens when a process ends."""
+"""What the launch files share: settings, nodes, and what happens when a process ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from hilam_ros.profile import load_settings, read_comments, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
-POLICY_NODES = ("camera_ingest", "skill_planner", "action_executor")
 
 
 def config_folder() -> Path:

@@ -16,14 +16,14 @@ from hilam_core.cards import load_card
 from hilam_core.runtime.episode import Episode, EpisodeRecorder
 from hilam_core.runtime.mailbox import LockstepMailbox, RealtimeMailbox
 from hilam_core.runtime.units import NonFiniteError
+from hilam_ros import POLICY_NODES
 from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_ros.task_owner import TaskOwner
 from hilam_sim import LiberoEnv
+from hilam_sim.env import CAMERAS
 
-CAMERAS = ("agentview", "eye_in_hand")
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
-POLICY_NODES = ("camera_ingest", "skill_planner", "action_executor")
 
 
 class LiberoBridge(StackNode):

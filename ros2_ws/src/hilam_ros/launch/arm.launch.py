@@ -5,7 +5,8 @@ Nothing moves before a task is published, see docs/deployment.md.
 
 from pathlib import Path
 
-from hilam_ros.launching import POLICY_NODES, chosen_settings, declare_settings, end_together, make_node
+from hilam_ros import POLICY_NODES
+from hilam_ros.launching import chosen_settings, declare_settings, end_together, make_node
 from hilam_ros.profile import check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction

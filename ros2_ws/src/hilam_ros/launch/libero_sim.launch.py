@@ -5,7 +5,8 @@ mode:=lockstep (the default) takes one step per command, deterministically; mode
 
 from pathlib import Path
 
-from hilam_ros.launching import POLICY_NODES, chosen_settings, declare_settings, end_together, make_node
+from hilam_ros import POLICY_NODES
+from hilam_ros.launching import chosen_settings, declare_settings, end_together, make_node
 from hilam_ros.profile import ProfileError, check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
