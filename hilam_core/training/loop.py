@@ -83,7 +83,7 @@ class TrainConfig:
             ("eval_every", 0),
             ("save_every_s", 0),
         ):
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # nor is NaN
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.precision not in get_args(Precision):
             raise ConfigError(

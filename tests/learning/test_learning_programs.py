@@ -97,6 +97,7 @@ def test_the_seed_decides_the_weights(chain):
         ("extract_latents", ["--gap", 5], "latents.h5 holds latents of gap 4, not 5"),
         ("extract_latents", ["--data", "data/other"], "data/other']: choose another file"),
         ("extract_latents", ["--out", "data/other/c_demo.hdf5"], "c_demo.hdf5 is no file of latents"),
+        ("extract_latents", ["--gap", 500], "frames, latent actions 500 frames apart need more"),
         ("extract_latents", ["--out", "data"], "data is a folder: name a file"),
         ("train_skills", ["--lam", "runs/other"], "latents.h5 and runs/other do not belong"),
         ("train_skills", ["--data", "data/other"], "no latents for 'c_demo/demo_0'"),

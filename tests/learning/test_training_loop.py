@@ -119,6 +119,8 @@ def test_bad_settings_are_refused():
     for name in ("seed", "weight_decay", "eval_every"):
         with pytest.raises(ConfigError, match=f"{name} must be at least 0, got -1"):
             TrainConfig(**{name: -1})
+    with pytest.raises(ConfigError, match="lr must be at least 0, got nan"):
+        TrainConfig(lr=float("nan"))
     with pytest.raises(ConfigError, match="unknown device 'tpux'"):
         train(TrainConfig(device="tpux"), make_model(), sample, loss_fn, "unused")
     with pytest.raises(ConfigError, match="unknown precision 'half'; choices: auto, float32, bfloat16"):
