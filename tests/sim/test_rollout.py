@@ -36,6 +36,7 @@ class KillsOnce(Wander):
 
     def act(self, observations):
         if len(self.sizes) == 7:
+            assert len(observations) == 2  # whichever dies is at an episode
             multiprocessing.active_children()[0].kill()
         return super().act(observations)
 
@@ -55,7 +56,7 @@ def outcomes(results):
 
 
 def test_results_come_in_order_and_survive_a_dead_worker():
-    seen, killer = [], KillsOnce()
+    seen, killer = [], KillsOnce(batch=2)
     alone = run_episodes(specs(), Wander(), 1, assets="builtin", render=False, on_result=seen.append)
     pair = run_episodes(specs(), killer, 2, assets="builtin", render=False)
     assert len(killer.begun) == 4  # one episode began again
