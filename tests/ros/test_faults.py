@@ -126,6 +126,26 @@ def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
     assert "refused" not in first.output
 
 
+@pytest.mark.slow
+def test_beside_another_source_of_commands_the_executor_holds_until_it_is_gone(
+    workspace, random_checkpoint, tmp_path
+):
+    domain = next_domain()
+    launch = workspace.simulate(
+        domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=5000
+    )
+    launch.wait_for("episode begins")
+    other = workspace.start(
+        "ros2 topic pub -r 5 /delta_twist_cmds geometry_msgs/msg/TwistStamped '{}'", domain
+    )
+    health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
+    health.wait_for("another node publishes /delta_twist_cmds: stop one")
+    other.interrupt()
+    health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
+    health.wait_for("name: action_executor\n  message: ready")
+    assert launch.process.poll() is None and "Traceback" not in launch.output, launch.output
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_executor_that_is_told_to_stop_leaves_the_arm_holding(
     workspace, random_checkpoint, tmp_path, number

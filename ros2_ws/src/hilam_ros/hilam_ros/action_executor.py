@@ -124,6 +124,7 @@ class ActionExecutorNode(PolicyNode):
 
     def act(self, obs: Observation, skill: LatentSkill) -> None:
         """Publish the command for an observation, and where the time went."""
+        self.require_alone()
         start_s = time.perf_counter()
         vector = np.asarray(skill.vector, np.float32)
         planned = Skill(vector, skill.id, skill.boundary_probability)

@@ -82,6 +82,8 @@ class StackNode(Node):
         self._tasks: TaskFollower | None = None
         self._inputs: list[Input] = []
         self._outputs: list[Publisher] = []
+        self._claimed: list[str] = []
+        self._rival = ""  # who else publishes a claimed topic, as of the last tick
         self._ticks = 0
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
 
@@ -118,6 +120,7 @@ class StackNode(Node):
         """
         time.sleep(max(0.0, self.created_s + DISCOVERY_S - time.monotonic()))
         deadline_s = time.monotonic() + LEASE_S
+        self._claimed += topics
         for topic in topics:
             while self.count_publishers(topic):
                 other = f"another node publishes {self.resolve_topic_name(topic)}"
@@ -125,6 +128,17 @@ class StackNode(Node):
                     raise NodeError(f"{other}: stop that launch, or set another ROS_DOMAIN_ID")
                 self.get_logger().info(f"{other}: waiting for it to go", throttle_duration_sec=LEASE_S)
                 time.sleep(0.1)
+
+    def require_alone(self) -> None:
+        """Refuse to go on beside another publisher of a claimed topic.
+
+        `claim` does not see all: two launches may start at the same time, and other programs do not look.
+
+        Raises:
+            NodeError: with the topic.
+        """
+        if self._rival:
+            raise NodeError(f"another node publishes {self.resolve_topic_name(self._rival)}: stop one")
 
     def listen(
         self,
@@ -269,6 +283,8 @@ class StackNode(Node):
     def _tick(self) -> None:
         """At 5 Hz until the work has begun, so that starting does not wait for it; then at 1 Hz."""
         self._ticks += 1
+        # Here and not at every step: counting takes a millisecond.
+        self._rival = next((topic for topic in self._claimed if self.count_publishers(topic) > 1), "")
         if self.stats.count == 0 or self._ticks % 5 == 0:
             self.report()
 
