@@ -267,6 +267,16 @@ def test_a_file_replaced_in_place_under_its_old_time_is_decoded_again(tmp_path):
     np.testing.assert_array_equal(read_demonstrations(path)[0].frames["agentview"], 255 - before)
 
 
+def test_frames_of_read_only_data_lie_in_the_users_cache(tmp_path, monkeypatch):
+    path = write_demonstrations(tmp_path / "data" / "a_demo.hdf5", episodes=1)
+    monkeypatch.setenv("HILAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root, as tests often run, may write everywhere
+    for _ in range(2):
+        assert len(read_demonstrations(path, cameras=("agentview",))) == 1
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert len(list((tmp_path / "cache" / "frames").rglob("*.npy"))) == 1
+
+
 def test_a_damaged_cache_is_made_again(tmp_path):
     path = write_demonstrations(tmp_path / "a_demo.hdf5", episodes=1)
     frames = read_demonstrations(path)[0].frames["agentview"].copy()
