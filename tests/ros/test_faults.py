@@ -30,7 +30,7 @@ def watch_driver(workspace, scenario, domain, parameters):
     driver = workspace.start(f"'{sys.executable}' '{DRIVER}' {scenario}", domain)
     topics = "camera_topics:=[agentview/image_raw,eye_in_hand/image_raw/compressed]"
     workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {topics} {parameters}", domain)
-    assert driver.wait(300) == 0, driver.output
+    assert driver.wait(540) == 0, driver.output
     assert "nothing fitted" not in driver.output, driver.output
     return driver.output
 
