@@ -247,17 +247,31 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
     np.testing.assert_array_equal(actions[:, 6], -1)
 
 
-def test_arm_launch_sends_goal_poses_once_it_has_a_task(workspace, random_checkpoint, tmp_path):
+def start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, pose_frame):
+    """The arm's launch with goals in fr3_link0, and a simulated arm whose pose is in `pose_frame`."""
     profile = tmp_path / "goals.yaml"
     profile.write_text("/**:\n  ros__parameters:\n    command_mode: pose\n    base_frame: fr3_link0\n")
     profile.write_text(profile.read_text() + "    cameras: [agentview, eye_in_hand]\n    image_size: 128\n")
-    domain = next_domain()
     arm = workspace.start(
         f"ros2 launch hilam_ros arm.launch.py profile:={profile} policy:={random_checkpoint}", domain
     )
-    goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
-    parameters = "-p mode:=realtime -p wait_for_policy:=false -p assets:=builtin"
+    parameters = f"-p mode:=realtime -p wait_for_policy:=false -p assets:=builtin -p base_frame:={pose_frame}"
     workspace.start(f"ros2 run hilam_ros libero_bridge --ros-args {parameters} -p output:={tmp_path}", domain)
+    return arm
+
+
+def test_goals_in_another_frame_than_the_measured_pose_are_refused(workspace, random_checkpoint, tmp_path):
+    domain = next_domain()
+    goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
+    arm = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "world")
+    arm.wait_for("the pose is in frame 'world', goals are in base_frame 'fr3_link0'")
+    assert "position" not in goals.output
+
+
+def test_arm_launch_sends_goal_poses_once_it_has_a_task(workspace, random_checkpoint, tmp_path):
+    domain = next_domain()
+    goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
+    arm = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "fr3_link0")
     goals.wait_for("---\n")
     pose = yaml.safe_load(goals.output.split("---\n")[0])
     assert pose["header"]["frame_id"] == "fr3_link0"

@@ -16,7 +16,7 @@ from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.stamps import Watchdog
 from hilam_core.runtime.units import PoseTarget
 from hilam_ros.messages import stamp_to_ns
-from hilam_ros.node import command_scale, run_node, speed_limits
+from hilam_ros.node import NodeError, command_scale, run_node, speed_limits
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
@@ -163,6 +163,11 @@ class ActionExecutorNode(PolicyNode):
 
     def pose_message(self, obs: Observation, twist: np.ndarray) -> PoseStamped:
         """The goal pose: where the arm was at the observation, and one control period of the twist."""
+        measured_in = obs.header.frame_id
+        if measured_in not in ("", self.base_frame):
+            raise NodeError(
+                f"the pose is in frame '{measured_in}', goals are in base_frame '{self.base_frame}'"
+            )
         at, turned = obs.ee_pose.position, obs.ee_pose.orientation
         position, quat = self.pose_target.target(
             np.array([at.x, at.y, at.z]), np.array([turned.x, turned.y, turned.z, turned.w]), twist
