@@ -14,6 +14,7 @@ PACKAGES = {
     "hilam_sim": ROOT / "sim" / "hilam_sim",
     "hilam_ros": ROOT / "ros2_ws" / "src" / "hilam_ros" / "hilam_ros",
 }
+RUNTIME = ROOT / "ros2_embedded" / "python"
 FLOOR = {f"hilam_core.{name}" for name in ("errors", "files", "video", "statistics", "cards", "program")}
 ROS = {"rclpy", "launch", "launch_ros", "hilam_ros", "hilam_msgs"}
 SIMULATOR = {"mujoco", "robosuite", "libero", "hilam_sim"}
@@ -62,6 +63,35 @@ for folder, targets in FOLDERS.items():
 
 @pytest.mark.parametrize("arrows", [ARROWS, FOLDERS], ids=["modules", "folders"])
 def test_no_imports_in_a_circle(arrows):
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def _runs(node):
+    """The statements below a node that run: not those under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield child
+            yield from _runs(child)
+
+
+def test_the_embedded_runtime_imports_nothing_in_a_circle():
+    """As it runs: what a node makes names the node's type, as in ROS 2, for type checkers only."""
+    paths = {
+        ".".join(path.relative_to(RUNTIME).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in RUNTIME.rglob("*.py")
+    }
+    arrows = {}
+    for module, path in paths.items():
+        nodes = list(_runs(ast.parse(path.read_text())))
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom):
+                taken = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= {name if name in paths else node.module for name in taken}
+        arrows[module] = names & paths.keys() - {module}
     try:
         TopologicalSorter(arrows).prepare()
     except CycleError as error:

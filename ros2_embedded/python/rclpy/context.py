@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rclpy import arguments
+from rclpy import arguments, log_levels
 from rclpy.exceptions import NotInitializedException, RCLError
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ class Context:
         """Starts the context; `args` None means sys.argv. RuntimeError if it was started before."""
         import sys
 
-        from rclpy import logging
-
         with self._lock:
             if self._started:
                 raise RuntimeError("Context.init() must only be called once")
@@ -63,7 +61,7 @@ class Context:
             self._domain_id = domain_id
             self.arguments = arguments.parse(sys.argv if args is None else args)
             if initialize_logging:
-                logging.configure(self.arguments.log_levels, self.arguments.stdout)
+                log_levels.configure(self.arguments.log_levels, self.arguments.stdout)
             self._started = self._running = True
             _contexts.add(self)
 

@@ -6,27 +6,16 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from rclpy import log_levels
 from rclpy.clock import Clock
-
-
-class LoggingSeverity(IntEnum):
-    UNSET = 0
-    DEBUG = 10
-    INFO = 20
-    WARN = 30
-    ERROR = 40
-    FATAL = 50
-
+from rclpy.log_levels import LoggingSeverity
 
 _COLORS = {10: "\033[32m", 30: "\033[33m", 40: "\033[31m", 50: "\033[31m"}
-_levels: dict[str, int] = {"": LoggingSeverity.INFO}
 # /rosout publishers by logger name
 _sinks: dict[str, list[Callable[[int, str, str, str, str, int], None]]] = {}
-_console = True
 _system_clock = Clock()
 
 
@@ -84,15 +73,15 @@ class RcutilsLogger:
         return RcutilsLogger(f"{self.name}.{name}" if self.name else name)
 
     def set_level(self, level: int) -> None:
-        _levels[self.name] = LoggingSeverity(level)
+        log_levels.levels[self.name] = LoggingSeverity(level)
 
     def get_effective_level(self) -> LoggingSeverity:
         name = self.name
         while name:
-            if _levels.get(name):
-                return LoggingSeverity(_levels[name])
+            if log_levels.levels.get(name):
+                return LoggingSeverity(log_levels.levels[name])
             name = name.rpartition(".")[0]
-        return LoggingSeverity(_levels[""])
+        return LoggingSeverity(log_levels.levels[""])
 
     def is_enabled_for(self, severity: int) -> bool:
         return LoggingSeverity(severity) >= self.get_effective_level()
@@ -146,7 +135,7 @@ class RcutilsLogger:
 
 
 def _write(name: str, severity: int, message: str, file: str, function: str, line: int) -> None:
-    if _console:
+    if log_levels.console_shows():
         now = time.time_ns()
         form = os.environ.get("RCUTILS_CONSOLE_OUTPUT_FORMAT", "[{severity}] [{time}] [{name}]: {message}")
         fields = {
@@ -184,11 +173,11 @@ def get_logger(name: str) -> RcutilsLogger:
 
 
 def set_logger_level(name: str, level: int, detailed_error: bool = False) -> None:
-    _levels[name] = LoggingSeverity(level)
+    log_levels.levels[name] = LoggingSeverity(level)
 
 
 def get_logger_level(name: str) -> LoggingSeverity:
-    return LoggingSeverity(_levels.get(name, 0))
+    return LoggingSeverity(log_levels.levels.get(name, 0))
 
 
 def get_logger_effective_level(name: str) -> LoggingSeverity:
@@ -214,18 +203,9 @@ def initialize() -> None:
 
 def shutdown() -> None:
     """Forgets every level that was set."""
-    _levels.clear()
-    _levels[""] = LoggingSeverity.INFO
+    log_levels.forget()
 
 
 def clear_config() -> None:
     shutdown()
     initialize()
-
-
-def configure(log_levels: dict[str, str], console: bool) -> None:
-    """Applies --log-level and --disable-stdout-logs."""
-    global _console
-    _console = console
-    for name, level in log_levels.items():
-        _levels[name] = LoggingSeverity[level.upper()]

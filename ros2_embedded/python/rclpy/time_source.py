@@ -67,9 +67,7 @@ class TimeSource:
 
     def attach_node(self, node: Node) -> None:
         """Follows the node's parameter `use_sim_time`, and its /clock."""
-        from rclpy.node import Node
-
-        if not isinstance(node, Node):
+        if not hasattr(node, "create_subscription"):  # rclpy.node imports this module
             raise TypeError(f"Node must be of type rclpy.node.Node, not {node!r}")
         self.detach_node()
         self._node = weakref.ref(node)
