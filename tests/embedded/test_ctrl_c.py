@@ -111,7 +111,7 @@ def terminal(ros_env, tmp_path):
 @pytest.mark.parametrize("times", [1, 3])
 def test_nodes_under_a_launch_end_silently(terminal, tmp_path, times):
     launch = terminal("ros2", "launch", str(tmp_path / "test.launch.py"))
-    launch.wait_for(r"(?s)(ready.*){3}")
+    launch.wait_for(r"(?s)(ready\n.*){3}")
     for _ in range(times):
         launch.press_ctrl_c()
         time.sleep(0.05)
@@ -122,7 +122,7 @@ def test_nodes_under_a_launch_end_silently(terminal, tmp_path, times):
 
 def test_a_node_ends_silently(terminal, tmp_path):
     node = terminal(sys.executable, str(tmp_path / "node.py"), "alone")
-    node.wait_for("alone ready")
+    node.wait_for("alone ready\n")
     node.press_ctrl_c()
     assert node.end() == 0
     assert node.text == "alone ready\n"
@@ -137,7 +137,7 @@ def test_a_package_program_run_by_name_ends_silently(terminal, ros_env, tmp_path
     program.chmod(0o755)
     ros_env["AMENT_PREFIX_PATH"] = f"{tmp_path}:{ros_env['AMENT_PREFIX_PATH']}"
     node = terminal("ros2", "run", "tool", "talker", "named")
-    node.wait_for("named ready")
+    node.wait_for("named ready\n")
     node.press_ctrl_c()
     assert node.end() == 0
     assert node.text == "named ready\n"

@@ -1,9 +1,8 @@
 """The shipped instruction table."""
 
-import importlib.util
 import json
-from pathlib import Path
 
+import build_instructions
 import numpy as np
 import pytest
 
@@ -12,22 +11,12 @@ from hilam_core.policy import PolicyConfig, load_policy, random_policy
 from hilam_core.policy.language import embed_instruction, embed_texts, instruction_table
 
 
-def load_tool():
-    """tools/build_instructions.py, which made the table."""
-    path = Path(__file__).parents[2] / "tools" / "build_instructions.py"
-    spec = importlib.util.spec_from_file_location("build_instructions", path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
-
-
 def test_every_libero_task_has_an_embedding_under_both_spellings():
-    build = load_tool()
-    folder = build.bddl_folder()
-    files = [path for suite in build.SUITES for path in (folder / suite).glob("*.bddl")]
+    folder = build_instructions.bddl_folder()
+    files = [path for suite in build_instructions.SUITES for path in (folder / suite).glob("*.bddl")]
     assert len(files) == 130
     for path in files:
-        vector = embed_instruction(build.instruction_of_file(path.stem))
+        vector = embed_instruction(build_instructions.instruction_of_file(path.stem))
         assert vector.shape == (384,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-2)
         inside = path.read_text().split("(:language")[1].split(")")[0]
         assert embed_instruction(inside) is not None
