@@ -218,6 +218,7 @@ class _Run:
         if self.ema is not None:
             decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.ema, [p.detach() for p in self.parameters], 1 - decay)
+        scalars = {name: v.detach() if isinstance(v, Tensor) else v for name, v in scalars.items()}
         return {"loss": loss.detach(), **scalars, "grad_norm": norm, "lr": lr}
 
     @torch.no_grad()
