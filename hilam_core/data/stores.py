@@ -119,8 +119,6 @@ class _Store(Mapping[str, Arrays]):
                     key: str(file[key].attrs["content"]) for key in keys if "content" in file[key].attrs
                 }
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
             raise DataError(f"{path} cannot be read as stored {cls.kind}: {error}") from None
         store = cls(clips, attrs, contents, path)
         store._check()
