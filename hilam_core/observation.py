@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from transforms3d.quaternions import qconjugate, qmult
 
+from hilam_core.conventions import CAMERAS
 from hilam_core.errors import HilamError
 
 PROPRIO_DIM = 8
@@ -25,7 +26,7 @@ class ObservationSpec:
     """What a policy must be shown: camera names in order, side of the square images in pixels, length of
     proprioception."""
 
-    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    cameras: tuple[str, ...] = CAMERAS
     image_size: int = 128
     proprio_dim: int = PROPRIO_DIM
 

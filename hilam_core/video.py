@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
+from hilam_core.conventions import CONTROL_HZ
 from hilam_core.errors import DataError, FileError
 from hilam_core.files import replacing
 
@@ -84,7 +85,9 @@ def _picture(frame: av.VideoFrame, pixel_shape: float) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float = 20.0, scale: int = 1) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float = CONTROL_HZ, scale: int = 1
+) -> None:
     """Write uint8 [H, W, 3] RGB frames as H.264 that browsers play; whole or not at all.
 
     scale: each pixel becomes a square of so many; scale * H and scale * W must be even.

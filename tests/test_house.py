@@ -15,7 +15,10 @@ PACKAGES = {
     "hilam_ros": ROOT / "ros2_ws" / "src" / "hilam_ros" / "hilam_ros",
 }
 RUNTIME = ROOT / "ros2_embedded" / "python"
-FLOOR = {f"hilam_core.{name}" for name in ("errors", "files", "video", "statistics", "cards", "program")}
+FLOOR = {
+    f"hilam_core.{name}"
+    for name in ("errors", "files", "video", "statistics", "cards", "program", "conventions")
+}
 ROS = {"rclpy", "launch", "launch_ros", "hilam_ros", "hilam_msgs"}
 SIMULATOR = {"mujoco", "robosuite", "libero", "hilam_sim"}
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hilam_core.data import CAPTIONS, RATE_HZ, Episode, read_captions, read_demonstrations
+from hilam_core.conventions import CONTROL_HZ
+from hilam_core.data import CAPTIONS, Episode, read_captions, read_demonstrations
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import replacing, writable_folder
 from hilam_core.observation import prepare_image
@@ -50,7 +51,7 @@ def caption_of(episode: Episode, camera: str, size: int | None) -> dict:
         "file": f"{task.removesuffix('_demo')}_{int(number.removeprefix('demo_')):04d}.mp4",
         "caption": episode.instruction,
         "frames": len(episode),
-        "fps": RATE_HZ,
+        "fps": CONTROL_HZ,
         "camera": camera,
         "size": size or min(episode.frames[camera].shape[1:3]),
     }
@@ -78,7 +79,7 @@ def main(config: Config) -> None:
             video = config.out / row["file"]
             if row["file"] not in captions or not video.exists():
                 frames = (prepare_image(frame, row["size"]) for frame in episode.frames[config.camera])
-                write_video(video, frames, RATE_HZ)
+                write_video(video, frames, CONTROL_HZ)
                 captions[row["file"]] = row
     finally:
         write_captions(config.out / CAPTIONS, captions)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from hilam_core.cards import checkpoint_hash
+from hilam_core.conventions import ACTION_DIM
 from hilam_core.data import Episode, describe_data, read_demonstrations
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
@@ -24,7 +25,6 @@ from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.extract import predict_skills
 from hilam_core.policy.loss import action_loss
 from hilam_core.program import run_program
-from hilam_core.runtime.units import ACTION_DIM
 from hilam_core.training import TrainConfig, hold_out, run_stage
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from hilam_core.data import CAMERAS, Clip, LatentStore, SkillStore, describe_data, read_clips
+from hilam_core.conventions import CAMERAS
+from hilam_core.data import Clip, LatentStore, SkillStore, describe_data, read_clips
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig

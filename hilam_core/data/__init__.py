@@ -1,14 +1,12 @@
 """What the stages read and write: demonstrations, clips, stored latent actions and skills."""
 
 from hilam_core.data.clips import CAPTIONS, read_captions, read_clips
-from hilam_core.data.episode import RATE_HZ, Clip, Episode, content_hash, describe_data, split_held_out
-from hilam_core.data.hdf5 import CAMERAS, read_demonstrations
+from hilam_core.data.episode import Clip, Episode, content_hash, describe_data, split_held_out
+from hilam_core.data.hdf5 import read_demonstrations
 from hilam_core.data.stores import LatentStore, Lineage, SkillStore
 
 __all__ = [
-    "CAMERAS",
     "CAPTIONS",
-    "RATE_HZ",
     "Clip",
     "Episode",
     "LatentStore",

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hilam_core.data.episode import RATE_HZ, Clip
+from hilam_core.conventions import CONTROL_HZ
+from hilam_core.data.episode import Clip
 from hilam_core.data.frames import map_frames
 from hilam_core.data.hdf5 import DEMO_SUFFIXES, is_store, read_demonstrations
 from hilam_core.data.paths import Paths, find_files, names_of, source_names
@@ -21,7 +22,7 @@ CAPTIONS = "captions.jsonl"
 def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int | None = None) -> list[Clip]:
     """Demonstrations (as `Episode`, at most `limit` of each file) and videos, in order of file name.
 
-    A video shows one camera: its frames stand under the first of `cameras`. It is read at RATE_HZ frames a
+    A video shows one camera: its frames stand under the first of `cameras`. It is read at CONTROL_HZ frames a
     second, so that a gap of k frames is the same time everywhere; its instruction is the caption that
     `captions.jsonl` beside it gives.
 
@@ -39,7 +40,7 @@ def read_clips(paths: Paths, cameras: Sequence[str] = ("agentview",), limit: int
         clips += read_demonstrations(demonstrations, None, limit, cameras)
     captions = {folder: read_captions(folder / CAPTIONS) for folder in {video.parent for video in videos}}
     for video, name in videos.items():
-        mapped = map_frames(video, "video", partial(read_blocks, video, RATE_HZ))
+        mapped = map_frames(video, "video", partial(read_blocks, video, CONTROL_HZ))
         caption = captions[video.parent].get(video.name, {}).get("caption", "")
         clips.append(
             Clip(

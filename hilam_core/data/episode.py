@@ -11,16 +11,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-RATE_HZ = 20
-"""Frames and actions a second: LIBERO's control rate, to which videos are resampled."""
-
 HELD_OUT = 0.05
 """The share of episodes that no stage trains on: one in twenty, since policies need every demonstration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """Frames of T steps at RATE_HZ without actions: what latent actions, skills and pretraining need."""
+    """Frames of T steps at CONTROL_HZ without actions: what latent actions, skills and pretraining need."""
 
     key: str
     """`<source>/<name>`, the name under which latents and skills are stored: `<file stem>/demo_<i>` of a

@@ -17,16 +17,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from hilam_core.data.episode import RATE_HZ, Episode
+from hilam_core.conventions import ACTION_DIM, CAMERAS, CONTROL_HZ
+from hilam_core.data.episode import Episode
 from hilam_core.data.frames import map_frames
 from hilam_core.data.paths import Paths, find_files, names_of, source_names
 from hilam_core.errors import ConfigError, DataError
 
-CAMERAS = ("agentview", "eye_in_hand")
 DEMO_SUFFIXES = (".hdf5", ".h5")
-WIDTHS = {"ee_pos": 3, "ee_quat": 4, "gripper_qpos": 2, "joint_pos": 7, "actions": 7}
+WIDTHS = {"ee_pos": 3, "ee_quat": 4, "gripper_qpos": 2, "joint_pos": 7, "actions": ACTION_DIM}
 CONTROL: dict[str, Any] = {
-    "control_freq": RATE_HZ,
+    "control_freq": CONTROL_HZ,
     "type": "OSC_POSE",
     "control_delta": True,
     "input_min": -1,

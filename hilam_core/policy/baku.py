@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hilam_core.conventions import ACTION_DIM, CAMERAS
 from hilam_core.errors import ConfigError
 from hilam_core.policy.language import LANGUAGE_DIM
 from hilam_core.policy.vision import EncoderConfig, ImageEncoder
@@ -25,7 +26,7 @@ from hilam_core.policy.vision import EncoderConfig, ImageEncoder
 class BakuConfig:
     """Sizes of one BAKU; the defaults train on one CPU core in about half an hour."""
 
-    cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
+    cameras: tuple[str, ...] = CAMERAS
     """none at all makes a blind policy"""
     patches: tuple[int, ...] = (8, 4)
     """side of the compact encoder's patches for each camera, pixels: finest where objects look largest"""
@@ -36,7 +37,7 @@ class BakuConfig:
     """0: no language token (and no language in FiLM)"""
     skill_dim: int = 0
     """0: no skill token"""
-    output_dim: int = 7
+    output_dim: int = ACTION_DIM
     """numbers of one output: 7 of a robot's action, or those of z^l or z^h"""
     chunk: int = 10
     """outputs predicted at once, one a control step"""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hilam_core.cards import config_from
 from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
+from hilam_core.conventions import ACTION_DIM
 from hilam_core.errors import CheckpointError
 from hilam_core.observation import PROPRIO_DIM, ObservationSpec
 from hilam_core.policy.baku import Baku, BakuConfig, published
@@ -50,7 +51,7 @@ class PolicyConfig:
     @staticmethod
     def hierarchical(
         skill_dim: int,
-        output_dim: int = 7,
+        output_dim: int = ACTION_DIM,
         base: BakuConfig | None = None,
         low_language: bool = True,
         **kwargs: Any,

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from hilam_core.conventions import ACTION_DIM
 from hilam_core.errors import HilamError
 from hilam_core.files import replacing, writable_folder, write_json
 from hilam_core.runtime.timing import TimeAccount, summarize_ms
-from hilam_core.runtime.units import ACTION_DIM
 from hilam_core.video import write_video
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from transforms3d.quaternions import axangle2quat, qmult
 
+from hilam_core.conventions import CONTROL_HZ
 from hilam_core.errors import ConfigError, HilamError
-
-ACTION_DIM = 7
 
 
 class NonFiniteError(HilamError):
@@ -24,7 +23,7 @@ class NonFiniteError(HilamError):
 class CommandScale:
     """What one unit of action means on this arm."""
 
-    control_hz: float = 20.0
+    control_hz: float = float(CONTROL_HZ)
     position_m: float = 0.05  # displacement per control period at full action
     rotation_rad: float = 0.5
     gripper_open_m: float = 0.04  # position of each finger

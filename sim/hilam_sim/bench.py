@@ -27,7 +27,7 @@ from hilam_core.files import replacing, writable_folder
 from hilam_core.program import run_program
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs
-from hilam_sim.env import CAMERAS, IDLE_ACTION, SETTLE_STEPS, LiberoEnv
+from hilam_sim.env import IDLE_ACTION, ROBOSUITE_CAMERAS, SETTLE_STEPS, LiberoEnv
 from hilam_sim.tasks import get_task, initial_states, parse_task
 from hilam_sim.workers import WorkerPool
 
@@ -92,7 +92,7 @@ class _Stock:
         self._env = kind(
             bddl_file_name=str(self._task.bddl_path),
             use_camera_obs=cameras,
-            camera_names=list(CAMERAS.values()),
+            camera_names=list(ROBOSUITE_CAMERAS.values()),
             camera_heights=128,
             camera_widths=128,
             ignore_done=True,

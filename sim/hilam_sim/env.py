@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 from gymnasium import spaces
 
+from hilam_core.conventions import CAMERAS, CONTROL_HZ
 from hilam_sim.assets import resolve_assets
 from hilam_sim.errors import SimError
 from hilam_sim.osc import Stepper
@@ -17,8 +18,7 @@ from hilam_sim.placements import PLACEMENTS, scatter
 from hilam_sim.problem import RESET_ATTEMPTS, build_problem, global_seed
 from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
 
-CAMERAS = {"agentview": "agentview", "eye_in_hand": "robot0_eye_in_hand"}
-CONTROL_HZ = 20
+ROBOSUITE_CAMERAS = dict(zip(CAMERAS, ("agentview", "robot0_eye_in_hand"), strict=True))
 SETTLE_STEPS = 10  # as others who evaluate on LIBERO do: objects start 7 to 16 cm too high
 IDLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 
@@ -220,7 +220,7 @@ class LiberoEnv(gymnasium.Env):
             "joint_pos": data.qpos[self._joint_qpos],
         }
         if self._renderer is not None:
-            for name, camera in CAMERAS.items():
+            for name, camera in ROBOSUITE_CAMERAS.items():
                 observation[name] = self._renderer.render(data, camera)
         return observation
 
@@ -229,7 +229,7 @@ class LiberoEnv(gymnasium.Env):
         self._require_open()
         if self._renderer is None:
             raise SimError("this environment was built with render=False")
-        return self._renderer.render(self.data, CAMERAS["agentview"])
+        return self._renderer.render(self.data, ROBOSUITE_CAMERAS["agentview"])
 
     def success(self) -> bool:
         """Whether the goal holds now."""

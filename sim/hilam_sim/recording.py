@@ -36,9 +36,10 @@ import h5py
 import mujoco
 import numpy as np
 
+from hilam_core.conventions import CAMERAS, CONTROL_HZ
 from hilam_core.errors import FileError
 from hilam_core.files import replacing
-from hilam_sim.env import CAMERAS, CONTROL_HZ, LiberoEnv
+from hilam_sim.env import ROBOSUITE_CAMERAS, LiberoEnv
 from hilam_sim.errors import SimError
 from hilam_sim.experts import make_expert
 from hilam_sim.tasks import Task, get_task
@@ -234,7 +235,7 @@ def _task_attributes(env: LiberoEnv) -> dict[str, Any]:
             "control_freq": CONTROL_HZ,
             "camera_heights": env.image_size,
             "camera_widths": env.image_size,
-            "camera_names": list(CAMERAS.values()),
+            "camera_names": list(ROBOSUITE_CAMERAS.values()),
         },
     }
     problem = {

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hilam_core.conventions import CAMERAS, CONTROL_HZ
 from hilam_core.video import write_video
-from hilam_sim.env import CAMERAS, CONTROL_HZ, LiberoEnv
+from hilam_sim.env import LiberoEnv
 from hilam_sim.errors import SimError
 from hilam_sim.workers import WorkerPool
 

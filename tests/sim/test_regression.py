@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hilam_core.conventions import CAMERAS
 from hilam_sim import LiberoEnv
-from hilam_sim.env import CAMERAS
 
 ACTIONS = Path(__file__).with_name("recorded_actions.csv")  # an expert's, one row [7] a step
 ON_THE_PLATE = {"akita_black_bowl_1": (0.0821, 0.1702, 0.9082), "plate_1": (0.0759, 0.1877, 0.9025)}

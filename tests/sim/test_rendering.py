@@ -9,7 +9,7 @@ from hilam_sim import LiberoEnv, SimError, rendering
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs
 from hilam_sim.culling import Culler
-from hilam_sim.env import CAMERAS
+from hilam_sim.env import ROBOSUITE_CAMERAS
 
 official = pytest.mark.skipif("LIBERO_ASSETS" not in os.environ, reason="needs LIBERO's official assets")
 
@@ -43,7 +43,7 @@ def test_what_is_left_undrawn_changes_no_bit_of_the_picture(suite, task, assets,
     rng = np.random.default_rng(0)
     observation, _ = env.reset()
     for _ in range(6):
-        for key, camera in CAMERAS.items():
+        for key, camera in ROBOSUITE_CAMERAS.items():
             np.testing.assert_array_equal(observation[key], reference.render(env.data, camera))
         for _ in range(5):
             observation, *_ = env.step(np.append(rng.uniform(-1, 1, 6), 1.0))
@@ -64,7 +64,9 @@ def test_stock_quality_is_what_stock_libero_draws():
     stock.sim.forward()
     observation = env.set_state(env.get_state())
     stock.sim._render_context_offscreen.gl_ctx.make_current()
-    theirs = {key: stock.sim.render(128, 128, camera_name=name)[::-1] for key, name in CAMERAS.items()}
+    theirs = {
+        key: stock.sim.render(128, 128, camera_name=name)[::-1] for key, name in ROBOSUITE_CAMERAS.items()
+    }
     for key, image in theirs.items():
         np.testing.assert_array_equal(observation[key], image)
     stock.close()

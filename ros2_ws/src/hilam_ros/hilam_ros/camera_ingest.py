@@ -11,6 +11,7 @@ from geometry_msgs.msg import PoseStamped
 from hilam_msgs.msg import Observation
 from sensor_msgs.msg import JointState
 
+from hilam_core.conventions import CONTROL_HZ
 from hilam_core.observation import ObservationSpec, RawObservation, preprocess
 from hilam_core.runtime.health import InputHealth, lossy_images
 from hilam_core.runtime.joints import JointMerge
@@ -41,7 +42,7 @@ class CameraIngest(StackNode):
             )
         )
         self.control_hz = self.parameter(
-            "control_hz", 20.0, "observations a second that the policy was trained at"
+            "control_hz", float(CONTROL_HZ), "observations a second that the policy was trained at"
         )
         self.gate = RateGate(self.control_hz)
         self.pairing = self.make_pairing()

@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, Header
 
 from hilam_core.cards import load_card
+from hilam_core.conventions import CAMERAS
 from hilam_core.runtime.episode import Episode, EpisodeRecorder
 from hilam_core.runtime.mailbox import LockstepMailbox, RealtimeMailbox
 from hilam_core.runtime.units import NonFiniteError
@@ -21,7 +22,6 @@ from hilam_ros.messages import image_message, stamp_to_ns
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_ros.task_owner import TaskOwner
 from hilam_sim import LiberoEnv
-from hilam_sim.env import CAMERAS
 
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 

@@ -28,6 +28,7 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.timer import Timer
 
+from hilam_core.conventions import CAMERAS
 from hilam_core.errors import HilamError
 from hilam_core.runtime.health import ERROR, OK, WARN, InputHealth, judge
 from hilam_core.runtime.limits import SpeedLimits
@@ -293,7 +294,7 @@ def camera_topics(node: StackNode) -> dict[str, str]:
     """The cameras by the policy's names, in order, and the topic of each."""
     cameras = node.parameter(
         "cameras",
-        ["agentview", "eye_in_hand"],
+        list(CAMERAS),
         "names the policy (in simulation: LIBERO) knows the cameras by",
     )
     default = [f"{camera}/image_raw" for camera in cameras]
