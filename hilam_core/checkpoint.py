@@ -51,6 +51,7 @@ def restore(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: s
     wrong = sorted(own.keys() ^ state.keys()) or [n for n in own if own[n].shape != state[n].shape]
     if wrong:
         raise CheckpointError(
-            f"'{source}' does not fit the model its card describes: {wrong[0]} and {len(wrong) - 1} more"
+            f"'{source}' does not fit its model: {wrong[0]} and {len(wrong) - 1} more are missing, "
+            "unknown or of another shape"
         )
     model.load_state_dict(dict(state))

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from hilam_core.cards import checkpoint_hash, load_card
+from hilam_core.cards import checkpoint_hash
 from hilam_core.data import Clip, Episode, LatentStore, Lineage, read_clips, split_held_out
+from hilam_core.device import choose_device
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import action_probe, extract_latents, load_lam
 from hilam_core.program import run_program
@@ -25,7 +26,7 @@ class Config:
     """Label clips with latent actions."""
 
     lam: Path = Path("runs/lam")
-    """Latent action model: a folder written by train_lam."""
+    """Latent action model: a folder written by train_lam or import_uniskill."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Folders or files with demonstrations (*.hdf5) or videos."""
     out: Path = Path("data/libero_object/latents.h5")
@@ -36,6 +37,8 @@ class Config:
     """Gap k between the two frames; by default the one in the model's card."""
     limit: int | None = None
     """At most this many episodes of each file."""
+    device: str = "auto"
+    """Where the model runs: auto, cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
         if self.gap is not None and self.gap < 1:
@@ -43,14 +46,14 @@ class Config:
 
 
 def main(config: Config) -> None:
-    card, model = load_card(config.lam, "lam"), load_lam(config.lam)
-    gap = card["program"]["gap"] if config.gap is None else config.gap
+    model = load_lam(config.lam, str(choose_device(config.device)))
+    gap = model.gap if config.gap is None else config.gap
     clips = read_clips(config.data, (config.camera,), config.limit)
     for clip in clips:
         if len(clip) <= gap:
             raise DataError(f"{clip.key} has {len(clip)} frames, latent actions {gap} frames apart need more")
     lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), config.camera, gap)
-    attrs = LatentStore.attrs_of(lineage, config.data, config.limit, clips, model.config.latent_dim)
+    attrs = LatentStore.attrs_of(lineage, config.data, config.limit, clips, model.latent_dim)
     LatentStore.check_target(config.out, attrs)
     latents = {}
     for clip in tqdm(clips, desc="latent actions"):

@@ -4,7 +4,7 @@
 
 Reads demonstrations (*.hdf5) or videos; writes runs/lam/{model.safetensors, card.json,
 predictions_<camera>.png, tensorboard/}. One episode in twenty is held out; the card reports errors on those.
-Ctrl-C saves; the same command continues.
+Ctrl-C saves; the same command continues. --start goes on with a model that there is, such as UniSkill's.
 """
 
 from dataclasses import dataclass, field
@@ -13,10 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hilam_core.cards import checkpoint_hash
 from hilam_core.data import describe_data, read_clips
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
-from hilam_core.lam import FramePairs, LAMConfig, LatentActionModel, evaluate_lam, lam_loss
+from hilam_core.lam import (
+    CompactConfig,
+    CompactLAM,
+    FramePairs,
+    LatentActionModel,
+    evaluate_lam,
+    load_lam,
+)
 from hilam_core.lam.figures import draw_predictions
 from hilam_core.program import run_program
 from hilam_core.training import TrainConfig, hold_out, is_main_process, run_stage
@@ -42,8 +50,12 @@ class Config:
     """The fixed gap k of extraction, stored in the card; also used to report errors."""
     motion_gain: float = 20.0
     """How much more a moving pixel counts than a static one."""
-    model: LAMConfig = field(default_factory=LAMConfig)
-    """Architecture."""
+    start: Path | None = None
+    """Latent action model to start from, of train_lam or import_uniskill; its architecture then stays."""
+    model: CompactConfig = field(default_factory=CompactConfig)
+    """Architecture of the compact pair; not with --start."""
+    evaluated: int = 512
+    """Held-out pairs to report errors on; a diffusion FDM takes seconds for each."""
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
             steps=2800, batch_size=32, lr=1e-3, ema_decay=0.995, eval_every=500
@@ -70,18 +82,20 @@ def main(config: Config) -> None:
         if any(camera in clip.frames for clip in held_out)
     }
     torch.manual_seed(config.train.seed)
-    model = LatentActionModel(config.model)
+    model = load_lam(config.start) if config.start else CompactLAM(config.model)
     run_stage(
         "lam",
         model,
         config,
         lambda rng: pairs.sample(rng, config.train.batch_size),
-        lambda m, batch: lam_loss(m, batch, config.motion_gain),
+        lambda m, batch: m.decoding_loss(batch["now"], batch["future"], motion_gain=config.motion_gain),
         lambda m: {
-            f"{c}/{k}": v for c, p in test_pairs.items() for k, v in evaluate_lam(m, p, config.gap).items()
+            f"{camera}/{name}": value
+            for camera, some in test_pairs.items()
+            for name, value in evaluate_lam(m, some, config.gap, config.evaluated).items()
         },
         describe_data(config.data, clips),
-        parents={},
+        parents={"start": checkpoint_hash(config.start)} if config.start else {},
         identity={"gaps": [config.min_gap, config.max_gap, config.motion_gain]},
     )
     if is_main_process():

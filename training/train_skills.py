@@ -106,7 +106,10 @@ def find_lam(config: Config, store: LatentStore) -> tuple[LatentActionModel | No
             )
         given = Lineage(str(folder.resolve()), checkpoint_hash(folder), lineage.camera, lineage.gap)
         lineage.require(config.latents, given, folder)
-        return load_lam(folder).requires_grad_(False), ""
+        lam = load_lam(folder).requires_grad_(False)
+        if lam.target_size:
+            return lam, ""
+        reason = f"{folder} has no FDM"
     print(f"without L_rec: {reason}")
     return None, reason
 

@@ -1,32 +1,12 @@
-"""The frame encoder of the latent action model.
+"""The frame encoder of the compact latent action model.
 
 Shapes: B batch, C channels, H W image, h w feature map (h = H / 8).
 """
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from hilam_core.observation import central_square
-
-
-def to_input(images: Tensor | np.ndarray, size: int) -> Tensor:
-    """uint8 [B, H, W, 3] to float [B, 3, size, size] in [0, 1].
-
-    The picture that `observation.prepare_image` shows policies, not rounded to whole numbers: the central
-    square, averaged down or bilinearly enlarged.
-    """
-    images = central_square(images)
-    if isinstance(images, np.ndarray):
-        images = torch.from_numpy(np.array(images))  # a copy: memory maps are read-only
-    x = images.permute(0, 3, 1, 2).contiguous().float().div_(255)
-    side = x.shape[-1]
-    if side % size == 0:
-        return F.avg_pool2d(x, side // size) if side > size else x
-    return F.interpolate(x, (size, size), mode="bilinear", antialias=side > size, align_corners=False)
 
 
 class FrameEncoder(nn.Module):

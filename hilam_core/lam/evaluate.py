@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from hilam_core.lam.batches import FramePairs
-from hilam_core.lam.encoder import to_input
-from hilam_core.lam.model import LatentActionModel
+from hilam_core.lam.protocol import LatentActionModel
 
 
 @torch.no_grad()
@@ -26,11 +24,9 @@ def evaluate_lam(
     indices = rng.permutation(len(pairs))[:count]
     sums: dict[str, float] = {}
     for chunk in np.array_split(indices, max(1, len(indices) // batch_size)):
-        batch = {k: torch.from_numpy(v) for k, v in pairs.pairs(chunk, np.full(len(chunk), gap)).items()}
-        device = next(model.parameters()).device
-        now, future = (to_input(batch[k].to(device), model.config.image_size) for k in ("now", "future"))
+        now, future = pairs.pairs(chunk, np.full(len(chunk), gap)).values()
         z = model.infer(now, future)
-        small_now, small_future = F.avg_pool2d(now, 2), F.avg_pool2d(future, 2)
+        small_now, small_future = model.target(now), model.target(future)
         # Moving: changed by more than 10 of 255, above what compression and anti-aliasing change.
         moving = ((small_future - small_now).abs().mean(1, keepdim=True) > 0.04).float()
         predictions = {

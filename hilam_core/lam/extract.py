@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from hilam_core.errors import DataError
-from hilam_core.lam.encoder import to_input
-from hilam_core.lam.model import LatentActionModel
+from hilam_core.lam.protocol import LatentActionModel
 
 
 @torch.no_grad()
@@ -22,17 +21,13 @@ def extract_latents(
     count = len(frames) - gap
     if count < 1:
         raise DataError(f"{len(frames)} frames are too few for latent actions {gap} frames apart")
-    device = next(model.parameters()).device
-    features: list[Tensor] = []
+    z: list[Tensor] = []
+    waiting: list[Tensor] = []  # features of frames whose pair is still to come
     for start in range(0, len(frames), batch_size):
-        images = to_input(frames[start : start + batch_size], model.config.image_size)
-        features.append(model.encoder(images.to(device)))
-    map_TChw = torch.cat(features)
-    z = [
-        model.idm(
-            map_TChw[t : min(t + batch_size, count)], map_TChw[t + gap : min(t + batch_size, count) + gap]
-        )
-        for t in range(0, count, batch_size)
-    ]
-    z_TZ = torch.cat(z).cpu().numpy().astype(np.float32)
+        features = torch.cat([*waiting, model.features(frames[start : start + batch_size])])
+        pairs = max(0, len(features) - gap)
+        if pairs:
+            z.append(model.relate(features[:pairs], features[gap:]))
+        waiting = [features[pairs:]]
+    z_TZ = torch.cat(z).float().cpu().numpy()
     return np.concatenate([z_TZ, np.repeat(z_TZ[-1:], gap, 0)])

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from hilam_core.files import replacing
-from hilam_core.lam.encoder import to_input
-from hilam_core.lam.model import LatentActionModel
+from hilam_core.lam.protocol import LatentActionModel
 
 
 @torch.no_grad()
@@ -18,11 +16,9 @@ def draw_predictions(path: str | Path, model: LatentActionModel, now: np.ndarray
     """One column per pair (uint8 [B, H, W, 3]): frame, true future, predicted future, their difference."""
     from matplotlib.figure import Figure
 
-    device = next(model.parameters()).device
-    x_now, x_future = (to_input(x, model.config.image_size).to(device) for x in (now, future))
-    predicted = model.predict(x_now, model.infer(x_now, x_future))
-    true = F.avg_pool2d(x_future, 2)
-    rows = [F.avg_pool2d(x_now, 2), true, predicted, (predicted - true).abs() * 2]
+    predicted = model.predict(now, model.infer(now, future))
+    true = model.target(future)
+    rows = [model.target(now), true, predicted, (predicted - true).abs() * 2]
     titles = ["I_t", "I_{t+k}", "FDM(I_t, z^l)", "2 x |difference|"]
     figure = Figure(figsize=(1.5 * len(now), 1.5 * len(rows)))
     for r, (row, title) in enumerate(zip(rows, titles, strict=True)):

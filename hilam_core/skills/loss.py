@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hilam_core.errors import ConfigError
-from hilam_core.lam.encoder import to_input
-from hilam_core.lam.loss import motion_weight
-from hilam_core.lam.model import LatentActionModel
+from hilam_core.lam.protocol import LatentActionModel
 from hilam_core.skills.model import SkillModel
 
 
@@ -60,19 +57,10 @@ def skill_loss(
     scalars = {"latent": latent.detach()}
     if "now" in batch:
         assert lam is not None, "L_rec needs the latent action model"
-        rec = reconstruction_loss(lam, batch, predicted[batch["rows"], batch["times"]], config.motion_gain)
+        chosen = predicted[batch["rows"], batch["times"]]
+        rec, _ = lam.decoding_loss(batch["now"], batch["future"], chosen, config.motion_gain)
         loss = loss + config.rec * rec
         scalars["rec"] = rec.detach()
     for s, route in enumerate(routes, 1):
         scalars[f"tokens_per_chunk{s}"] = (route.mask.sum() / route.b.sum()).detach()
     return loss, scalars
-
-
-def reconstruction_loss(lam: LatentActionModel, batch: dict[str, Tensor], z: Tensor, gain: float) -> Tensor:
-    """Motion-weighted l1 of the frames that the frozen FDM decodes from predicted z^l [R, Z]."""
-    with torch.no_grad():
-        now, future = (to_input(batch[k], lam.config.image_size) for k in ("now", "future"))
-        features = lam.encoder(now)
-        small, target = F.avg_pool2d(now, 2), F.avg_pool2d(future, 2)
-        weight = motion_weight(small, target, gain)
-    return (weight * (lam.fdm(now, features, z) - target).abs()).mean()

@@ -8,23 +8,24 @@ from hilam_core.checkpoint import save_checkpoint
 from hilam_core.data import Clip, read_clips, read_demonstrations, split_held_out
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import (
+    CompactConfig,
+    CompactLAM,
     FramePairs,
-    LAMConfig,
-    LatentActionModel,
     action_probe,
     evaluate_lam,
     extract_latents,
-    lam_loss,
     load_lam,
     to_input,
 )
+from hilam_core.lam.compact import warp
 from hilam_core.lam.encoder import FrameEncoder
 from hilam_core.lam.figures import draw_predictions
 from hilam_core.lam.loss import motion_weight
-from hilam_core.lam.model import warp
 from hilam_core.training import TrainConfig, train
 
-SMALL = LAMConfig(image_size=32, target_size=16, latent_dim=8, width=32, encoder_stem=16, encoder_channels=32)
+SMALL = CompactConfig(
+    image_size=32, target_size=16, latent_dim=8, width=32, encoder_stem=16, encoder_channels=32
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,11 @@ def trained(clips, tmp_path_factory):
     items = clips[1]
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = LatentActionModel(SMALL)
+    model = CompactLAM(SMALL)
     pairs = FramePairs(split_held_out(items)[0], 4, 10)
     config = TrainConfig(steps=400, lr=2e-3, warmup_steps=20, ema_decay=0.98, device="cpu")
-    train(config, model, lambda rng: pairs.sample(rng, 32), lam_loss, tmp_path_factory.mktemp("lam"))
+    loss = lambda m, batch: m.decoding_loss(batch["now"], batch["future"], motion_gain=20.0)  # noqa: E731
+    train(config, model, lambda rng: pairs.sample(rng, 32), loss, tmp_path_factory.mktemp("lam"))
     return model.eval()
 
 
@@ -88,9 +90,9 @@ def test_moving_pixels_weigh_more():
 
 
 def test_untrained_fdm_copies_the_frame_but_for_its_mask_and_z_is_normalised():
-    model = LatentActionModel(SMALL).eval()
-    images = torch.rand(4, 3, 32, 32)
-    z = model.infer(images, images.flip(0))
+    model = CompactLAM(SMALL).eval()
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    z = model.infer(images, images[::-1])
     torch.testing.assert_close(z.mean(1), torch.zeros(4), atol=1e-5, rtol=0)
     torch.testing.assert_close(z.var(1, unbiased=False), torch.ones(4), atol=1e-2, rtol=0)
 
@@ -108,7 +110,7 @@ def test_latents_of_an_episode_are_the_pairwise_ones_and_predict_actions(trained
     frames = episodes[0].frames["agentview"]
     z = extract_latents(trained, frames, 8, batch_size=16)
     assert z.shape == (len(frames), 8) and (z[-8:] == z[-9]).all()
-    pair = trained.infer(to_input(frames[5:6].copy(), 32), to_input(frames[13:14].copy(), 32))
+    pair = trained.infer(frames[5:6], frames[13:14])
     np.testing.assert_allclose(z[5], pair[0].detach(), atol=1e-5)
     rows = [(extract_latents(trained, e.frames["agentview"], 8), e.actions) for e in episodes]
     assert action_probe(rows[:-4], rows[-4:], 8)[:2].mean() > 0.6
@@ -137,7 +139,7 @@ def test_checkpoint_round_trip_and_picture(trained, clips, tmp_path):
 )
 def test_bad_sizes_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
-        LAMConfig(**settings)
+        CompactConfig(**settings)
 
 
 def test_the_probe_gives_no_number_for_actions_that_never_change():

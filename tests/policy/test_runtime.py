@@ -333,5 +333,5 @@ def test_weights_of_another_shape_are_refused(tmp_path):
     card = json.loads((tmp_path / "card.json").read_text())
     card["config"]["low"]["skill_dim"] = 9
     (tmp_path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(CheckpointError, match="does not fit the model"):
+    with pytest.raises(CheckpointError, match="does not fit its model"):
         load_policy(tmp_path)
