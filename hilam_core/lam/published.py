@@ -113,7 +113,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_json(path: Path, **wanted: str) -> dict[str, Any]:
-    """A configuration with the `wanted` entries; CheckpointError where there is none, or of something else."""
+    """A configuration with the `wanted` entries; CheckpointError where it is missing or of another kind."""
     try:
         config = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:

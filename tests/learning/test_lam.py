@@ -119,10 +119,11 @@ def test_latents_of_an_episode_are_the_pairwise_ones_and_predict_actions(trained
 
 
 def test_checkpoint_round_trip_and_picture(trained, clips, tmp_path):
-    save_checkpoint(tmp_path, trained.state_dict(), make_card("lam", SMALL, {}, {}, {}, seed=0))
+    save_checkpoint(tmp_path, trained.state_dict(), make_card("lam", SMALL, {"gap": 8}, {}, {}, seed=0))
     again = load_lam(tmp_path)
     x = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(again.encoder(x), trained.encoder(x))
+    assert again.gap == 8
     frames = clips[1][0].frames["agentview"]
     draw_predictions(tmp_path / "predictions.png", again, frames[:3], frames[8:11])
     assert (tmp_path / "predictions.png").stat().st_size > 1000
