@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
-from hilam_core.policy.language import embed_instruction
+from hilam_core.policy.language import LANGUAGE_DIM, embed_instruction
 from hilam_core.policy.model import Policy
 from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.units import NonFiniteError, require_finite
@@ -74,6 +74,11 @@ class _Conditioned:
         vector = embed_instruction(instruction) if reads else np.zeros(0, np.float32)
         self.language = torch.from_numpy(vector)[None].to(self.device)
 
+    def reset_without_instruction(self) -> None:
+        """Follow none, to try the network before there is one."""
+        dim = LANGUAGE_DIM if self.policy.reads_language else 0
+        self.language = torch.zeros(1, dim, device=self.device)
+
     def check(self, obs: Observation) -> None:
         """Refuse what the policy cannot read."""
         if self.language is None:
@@ -120,6 +125,16 @@ class SkillPlanner(_Conditioned):
         super().reset(instruction)
         self.next_id = 0
 
+    def warm_up(self, obs: Observation) -> None:
+        """Run the network once: the first time takes longer, and a damaged one shows.
+
+        Raises:
+            NonFiniteError: the network gave NaN or infinity.
+        """
+        self.reset_without_instruction()
+        self.plan(obs)
+        self.next_id, self.language = 0, None
+
     def plan(self, obs: Observation) -> Skill:
         """The skill to follow from this observation on.
 
@@ -154,6 +169,13 @@ class ActionExecutor(_Conditioned):
     def forget(self) -> None:
         """Drop earlier chunks: the arm was held, and does not stand where they expected it."""
         self.aggregation.reset()
+
+    def warm_up(self, obs: Observation) -> None:
+        """Run the network once, as `SkillPlanner.warm_up`."""
+        self.reset_without_instruction()
+        self.act(obs, Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0), step=0)
+        self.forget()
+        self.language = None
 
     def act(self, obs: Observation, skill: Skill, step: int) -> np.ndarray:
         """The action float32 [7] in [-1, 1] for the observation of a control step; steps increase.

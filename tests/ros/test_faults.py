@@ -28,8 +28,8 @@ def node_pid(launch, name):
 def watch_driver(workspace, scenario, domain, parameters):
     """What the faulty driver printed of camera_ingest's health, phase by phase."""
     driver = workspace.start(f"'{sys.executable}' '{DRIVER}' {scenario}", domain)
-    topics = "camera_topics:=[agentview/image_raw,eye_in_hand/image_raw/compressed]"
-    workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {topics} {parameters}", domain)
+    topics = "[agentview/image_raw,eye_in_hand/image_raw/compressed]"
+    workspace.run_node("camera_ingest", domain, camera_topics=topics, **parameters)
     assert driver.wait(540) == 0, driver.output
     assert "nothing fitted" not in driver.output, driver.output
     return driver.output
@@ -37,7 +37,7 @@ def watch_driver(workspace, scenario, domain, parameters):
 
 @pytest.mark.slow
 def test_faults_of_drivers_are_named_while_they_last_and_every_sound_form_is_read(workspace):
-    output = watch_driver(workspace, "stamps", next_domain(), "")
+    output = watch_driver(workspace, "stamps", next_domain(), {})
     assert output.count(": ready") == 3
     assert "images exact: True" in output
     assert "fingers: [0.01, -0.02]" in output  # two publishers; the policy's sign of the second
@@ -45,7 +45,7 @@ def test_faults_of_drivers_are_named_while_they_last_and_every_sound_form_is_rea
 
 @pytest.mark.slow
 def test_observations_go_on_at_once_when_the_clock_is_set_back(workspace):
-    output = watch_driver(workspace, "clock", next_domain(), "-p use_sim_time:=true")
+    output = watch_driver(workspace, "clock", next_domain(), {"use_sim_time": "true"})
     assert output.count(": ready") == 3
 
 
@@ -55,8 +55,7 @@ def test_the_arm_holds_when_the_clock_stops_with_everything_else(workspace, rand
     domain = next_domain()
     length = load_policy(random_checkpoint).skill_dim
     driver = workspace.start(f"'{sys.executable}' '{STOPPED_CLOCK}' {length}", domain)
-    parameters = f"-p use_sim_time:=true -p policy:={random_checkpoint}"
-    workspace.start(f"ros2 run hilam_ros action_executor --ros-args {parameters}", domain)
+    workspace.run_node("action_executor", domain, use_sim_time="true", policy=random_checkpoint)
     assert driver.wait() == 0, driver.output
     assert driver.output.splitlines() == ["moves", "holds"]
 
@@ -64,10 +63,10 @@ def test_the_arm_holds_when_the_clock_stops_with_everything_else(workspace, rand
 WRONG_SURROUNDINGS = {
     "type": (
         "ros2 topic pub -r 20 /agentview/image_raw sensor_msgs/msg/CompressedImage '{}'",
-        "",
+        {},
         "sensor_msgs/msg/Image on /agentview/image_raw, which has sensor_msgs/msg/CompressedImage",
     ),
-    "clock": ("sleep 60", "-p use_sim_time:=true", "waiting for /clock (use_sim_time is set)"),
+    "clock": ("sleep 60", {"use_sim_time": "true"}, "waiting for /clock (use_sim_time is set)"),
 }
 
 
@@ -76,7 +75,7 @@ def test_what_a_node_cannot_work_with_is_named(workspace, case):
     beside, parameters, message = WRONG_SURROUNDINGS[case]
     domain = next_domain()
     workspace.start(beside, domain)
-    workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args {parameters}", domain)
+    workspace.run_node("camera_ingest", domain, **parameters)
     health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
     health.wait_for(message)
 

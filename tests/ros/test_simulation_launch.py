@@ -124,21 +124,21 @@ def test_bad_argument_is_one_line_with_the_choices(workspace, random_checkpoint,
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        ("pairing:=nearest", "error: pairing 'nearest' is not one of exact, asof"),
-        ("camera_topics:=[front]", "error: camera_topics has 1 entries for 2 cameras"),
-        ("control_hz:=20", "error: control_hz is of another type, expected a value like 20.0"),
-        ("control_hz:=-1.0", "error: control_hz is -1.0, must be greater than 0"),
+        ({"pairing": "nearest"}, "error: pairing 'nearest' is not one of exact, asof"),
+        ({"camera_topics": "[front]"}, "error: camera_topics has 1 entries for 2 cameras"),
+        ({"control_hz": "20"}, "error: control_hz is of another type, expected a value like 20.0"),
+        ({"control_hz": "-1.0"}, "error: control_hz is -1.0, must be greater than 0"),
     ],
 )
 def test_bad_parameter_of_a_node_is_one_line(workspace, parameter, message):
-    node = workspace.start(f"ros2 run hilam_ros camera_ingest --ros-args -p {parameter}")
+    node = workspace.run_node("camera_ingest", **parameter)
     assert node.wait() == 1
     assert message in node.output and "Traceback" not in node.output
 
 
 def test_a_parameter_of_a_running_node_cannot_be_changed(workspace):
     domain = next_domain()
-    workspace.start("ros2 run hilam_ros camera_ingest", domain)
+    workspace.run_node("camera_ingest", domain)
     health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
     health.wait_for("camera_ingest")  # it runs
     change = workspace.start("ros2 param set /camera_ingest control_hz 5.0", domain)
@@ -228,7 +228,6 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
         "assets": "builtin",
         "output": tmp_path,
     }
-    arguments = " ".join(f"-p {name}:={value}" for name, value in parameters.items())
     domain = next_domain()
     twist = "{twist: {linear: {x: .nan, y: 1.0}}}"
     publish = [
@@ -238,7 +237,7 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
             ("gripper_controller/commands", "std_msgs/msg/Float64MultiArray", "{data: [.inf]}"),
         )
     ]
-    bridge = workspace.start(f"ros2 run hilam_ros libero_bridge --ros-args {arguments}", domain)
+    bridge = workspace.run_node("libero_bridge", domain, **parameters)
     assert bridge.wait() == 0, bridge.output
     facts, actions, _ = episode(tmp_path)
     assert facts["refused_commands"] > 10, [p.output for p in publish]
@@ -255,8 +254,8 @@ def start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, pose_fr
     arm = workspace.start(
         f"ros2 launch hilam_ros arm.launch.py profile:={profile} policy:={random_checkpoint}", domain
     )
-    parameters = f"-p mode:=realtime -p wait_for_policy:=false -p assets:=builtin -p base_frame:={pose_frame}"
-    workspace.start(f"ros2 run hilam_ros libero_bridge --ros-args {parameters} -p output:={tmp_path}", domain)
+    parameters = {"mode": "realtime", "wait_for_policy": "false", "assets": "builtin", "output": tmp_path}
+    workspace.run_node("libero_bridge", domain, base_frame=pose_frame, **parameters)
     return arm
 
 

@@ -108,6 +108,11 @@ class Workspace:
         self.launches.append(Launch(process, log, mark))
         return self.launches[-1]
 
+    def run_node(self, name: str, domain: int | None = None, **parameters: object) -> Launch:
+        """A node alone, which configures and activates itself."""
+        given = " ".join(f"-p {key}:={value}" for key, value in {"autostart": "true", **parameters}.items())
+        return self.start(f"ros2 run hilam_ros {name} --ros-args {given}", domain)
+
     def simulate(self, domain: int | None = None, **arguments: object) -> Launch:
         """The simulation's launch file with arguments; assets that are always there unless told otherwise."""
         given = " ".join(f"{name}:={value}" for name, value in {"assets": "builtin", **arguments}.items())

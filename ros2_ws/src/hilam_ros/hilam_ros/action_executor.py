@@ -35,7 +35,11 @@ class ActionExecutorNode(PolicyNode):
 
     def __init__(self) -> None:
         super().__init__("action_executor")
+
+    def configure(self) -> None:
+        super().configure()
         self.low_level = ActionExecutor(self.policy)
+        self.low_level.warm_up(self.blank_observation())
         self.scale, self.limits = command_scale(self), speed_limits(self)
         self.pose_target = PoseTarget(self.scale.control_hz)
         self.gate = self.make_gate()
@@ -49,7 +53,7 @@ class ActionExecutorNode(PolicyNode):
         qos = self.newest_or_all()
         self.listen(Observation, "observation", self.on_observation, qos)
         self.listen(LatentSkill, "skill", self.on_skill, qos, steady=False)
-        self.start_reporting([self.motion, self.gripper])
+        self.require_readers(self.motion, self.gripper)
         if not self.lockstep:
             self.create_steady_timer(1 / self.scale.control_hz, self.hold_if_silent)
 
@@ -86,18 +90,14 @@ class ActionExecutorNode(PolicyNode):
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
 
     def on_task(self) -> None:
-        """Stop the arm, then take in the instruction and warm up the network."""
+        """Stop the arm, then take in the instruction."""
         self.hold()
         self.gate.reset()
         self.pose_target.reset()
         self.silence.reset()
         self.stall.reset()
-        if self.task is None:
-            return
-        self.low_level.reset(self.task.instruction)
-        no_skill = Skill(np.zeros(self.policy.skill_dim, np.float32), 0, 0.0)
-        self.low_level.act(self.blank_observation(), no_skill, step=0)
-        self.low_level.reset(self.task.instruction)
+        if self.task is not None:
+            self.low_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
         """Act on the observation, now or when its skill comes."""

@@ -26,6 +26,8 @@ class CameraIngest(StackNode):
 
     def __init__(self) -> None:
         super().__init__("camera_ingest")
+
+    def configure(self) -> None:
         topics = camera_topics(self)
         self.cameras = list(topics)
         size = self.parameter("image_size", 128, "side of the square images the policy reads [px]")
@@ -62,7 +64,7 @@ class CameraIngest(StackNode):
             "ee_pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector"
         )
         self.listen_to_arm(PoseStamped, pose_topic, "ee_pose")
-        self.start_reporting([self.publisher])
+        self.require_readers(self.publisher)
         if not self.lockstep:
             self.create_timer(0.005, lambda: self.publish_set(self.pairing.poll(self.now_ns())))
 

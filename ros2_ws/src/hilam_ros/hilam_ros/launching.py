@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
+from launch import Action, LaunchContext
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+    TimerAction,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
 
 from hilam_ros.profile import load_settings, read_comments, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
+INSIST_S = 5.0  # longer than a node's imports take, so that it is seldom needed
 
 
 def config_folder() -> Path:
@@ -51,12 +62,13 @@ def chosen_settings(context: LaunchContext) -> tuple[Path, dict[str, Any]]:
     return load_settings(profile, config_folder(), given)
 
 
-def make_node(name: str, parameters: dict[str, Any]) -> Node:
+def make_node(name: str, parameters: dict[str, Any]) -> LifecycleNode:
     """One process; numerical libraries keep to one thread, or the processes fight for the cores."""
-    return Node(
+    return LifecycleNode(
         package="hilam_ros",
         executable=name,
         name=name,
+        namespace="",
         output="screen",
         emulate_tty=True,
         parameters=[parameters],
@@ -64,6 +76,56 @@ def make_node(name: str, parameters: dict[str, Any]) -> Node:
         sigterm_timeout=SIGTERM_TIMEOUT_S,
         sigkill_timeout=SIGKILL_TIMEOUT_S,
     )
+
+
+def bring_up(nodes: Sequence[LifecycleNode], then: Sequence[Action] = ()) -> list[Action]:
+    """Start and configure the nodes side by side; when all are configured, activate them in this order.
+
+    A node that cannot be configured ends its process. `then`: what follows when all are active.
+    """
+    untold, unconfigured = list(nodes), list(nodes)
+
+    def insist(context: LaunchContext) -> list[Action]:
+        """Ask again: a request is lost where nodes of the same names are still known, as after a kill."""
+        again = [_change(node, Transition.TRANSITION_CONFIGURE) for node in untold]
+        return (
+            [*again, TimerAction(period=INSIST_S, actions=[OpaqueFunction(function=insist)])] if again else []
+        )
+
+    def on_told(context: LaunchContext, node: LifecycleNode) -> list[Action]:
+        if node in untold:
+            untold.remove(node)
+        return []
+
+    def on_configured(context: LaunchContext, node: LifecycleNode) -> list[Action]:
+        if node in unconfigured:  # not when somebody deactivates or configures it again
+            unconfigured.remove(node)
+            return [] if unconfigured else [_change(nodes[0], Transition.TRANSITION_ACTIVATE)]
+        return []
+
+    actions: list[Action] = [*nodes]
+    for node, following in zip(nodes, [*nodes[1:], None], strict=True):
+        after = [_change(following, Transition.TRANSITION_ACTIVATE)] if following else [*then]
+        actions += [
+            _when(node, "unconfigured", "configuring", [OpaqueFunction(function=on_told, args=[node])]),
+            _when(node, "configuring", "inactive", [OpaqueFunction(function=on_configured, args=[node])]),
+            _when(node, "activating", "active", after, handle_once=True),
+        ]
+    return [*actions, OpaqueFunction(function=insist)]
+
+
+def _change(node: LifecycleNode, transition: int) -> EmitEvent:
+    event = ChangeState(lifecycle_node_matcher=lambda action: action is node, transition_id=transition)
+    return EmitEvent(event=event)
+
+
+def _when(
+    node: LifecycleNode, start: str, goal: str, then: Sequence[Action], **options: Any
+) -> RegisterEventHandler:
+    handler = OnStateTransition(
+        target_lifecycle_node=node, start_state=start, goal_state=goal, entities=list(then), **options
+    )
+    return RegisterEventHandler(handler)
 
 
 def end_together(last: str | None = None) -> RegisterEventHandler:

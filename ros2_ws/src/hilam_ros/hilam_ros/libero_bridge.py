@@ -35,6 +35,9 @@ class LiberoBridge(StackNode):
 
     def __init__(self) -> None:
         super().__init__("libero_bridge")
+        self.env: LiberoEnv | None = None
+
+    def configure(self) -> None:
         self.camera_topics = camera_topics(self)
         self.cameras = list(self.camera_topics)
         self.scale = command_scale(self)
@@ -50,11 +53,13 @@ class LiberoBridge(StackNode):
         self.realtime_mailbox = RealtimeMailbox(self.scale, max_age_s)
         self.make_env()
         self.make_topics()
-        self.owner = self.make_owner()
         self.running = False
         self.late_ticks = 0
         self.last_tick_s = 0.0
-        self.start_reporting([*self.camera_publishers, self.joints, self.pose])
+        self.require_readers(*self.camera_publishers, self.joints, self.pose)
+
+    def activate(self) -> None:
+        self.owner = self.make_owner()
 
     def make_env(self) -> None:
         """The simulation at the chosen initial state."""
@@ -238,7 +243,8 @@ class LiberoBridge(StackNode):
 
     def destroy_node(self) -> None:
         """Close the simulation with the node."""
-        self.env.close()
+        if self.env is not None:
+            self.env.close()
         super().destroy_node()
 
 

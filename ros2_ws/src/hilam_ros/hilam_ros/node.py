@@ -1,4 +1,4 @@
-"""What all nodes share: parameters, quality of service, health on /diagnostics, start and end."""
+"""What all nodes share: life cycle, parameters, quality of service, health on /diagnostics, the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +17,14 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from hilam_msgs.msg import Task as TaskMessage
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.client import Client
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.service import Service
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.task import Future
@@ -61,42 +63,131 @@ class Input:
     steady: bool  # flows all the time during a task
 
 
-class StackNode(Node):
-    """A node of the stack: knows its mode and its task, reports its health.
+class StackNode(LifecycleNode):
+    """A node of the stack: has a life cycle, knows its mode and its task, reports its health.
 
-    Its status on /diagnostics is `prepared` once its topics are matched on both sides and it has a task, and
-    says "ready" once data flows too. What arrives and cannot be used never ends a node in real time: it is
-    refused, and the arm holds.
+    A node overrides `configure` (load, check, make topics, warm up), and where it needs them `activate` and
+    `deactivate`. What arrives while it is not active is not acted on. An error in `configure` or `activate`
+    ends the process with one line.
+
+    Its status on /diagnostics is `prepared` once it is active, its topics are matched on both sides and it
+    has a task, and says "ready" once data flows too. What arrives and cannot be used never ends an active
+    node in real time: it is refused, and the arm holds.
     """
 
     def __init__(self, name: str):
         super().__init__(name)
         self.created_s = time.monotonic()
-        self.mode = self.parameter(
-            "mode", "realtime", "lockstep: answer every observation; realtime: the newest"
+        self.done = Future()  # set when this node's work is over, or cannot begin
+        self.active = False
+        self.configuring = False
+        self.autostart = self.parameter(
+            "autostart", False, "configure and activate at the start, without a launch that does"
         )
-        self.lockstep = self.mode == "lockstep"
+        self._forget()
+
+    def _forget(self) -> None:
+        """As before the configuration."""
         self.stats = StageStats()
         self.counters: dict[str, int] = {}
         self._problem, self._problem_ends_s = "", 0.0
-        self.done = Future()  # set when this node's work is over
         self._tasks: TaskFollower | None = None
         self._inputs: list[Input] = []
         self._outputs: list[Publisher] = []
         self._claimed: list[str] = []
         self._rival = ""  # who else publishes a claimed topic, as of the last tick
         self._ticks = 0
+
+    # The life cycle
+
+    def configure(self) -> None:
+        """Load, check, make topics, warm up; a HilamError where that cannot be done."""
+
+    def activate(self) -> None:
+        """The work begins."""
+
+    def deactivate(self) -> None:
+        """The work pauses; the arm holds still."""
+
+    def on_configure(self, state: Any) -> TransitionCallbackReturn:
+        """configure: unconfigured to inactive."""
+        self.configuring = True
+        self._before = self._entities()
+        self.mode = self.parameter(
+            "mode", "realtime", "lockstep: answer every observation; realtime: the newest"
+        )
+        self.lockstep = self.mode == "lockstep"
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        result = self._attempt(self.configure, super().on_configure, state)
+        self.create_steady_timer(0.2, self._tick)
+        self.configuring = False
+        return result
+
+    def on_activate(self, state: Any) -> TransitionCallbackReturn:
+        """activate: inactive to active."""
+        self.active = True
+        result = self._attempt(self.activate, super().on_activate, state)
+        if self.task:
+            self._begin_task(self.task)
+        self.report()
+        return result
+
+    def on_deactivate(self, state: Any) -> TransitionCallbackReturn:
+        """deactivate: active to inactive."""
+        self.active = False
+        if self._tasks is not None:
+            self.on_task()  # there is none as long as the node is not active
+        self.deactivate()
+        self.report()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: Any) -> TransitionCallbackReturn:
+        """cleanup: inactive to unconfigured; what `configure` made is gone."""
+        for entity in self._entities() - self._before:
+            self._destroy(entity)
+        self._forget()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: Any) -> TransitionCallbackReturn:
+        """shutdown: the process ends."""
+        self.done.set_result(None)
+        return super().on_shutdown(state)
+
+    def _attempt(
+        self, work: Callable[[], None], proceed: Callable[[Any], TransitionCallbackReturn], state: Any
+    ) -> TransitionCallbackReturn:
+        """Do the work of a transition; where it cannot be done, end this process with the error."""
+        try:
+            work()
+        except Exception as error:  # run_node tells those that a user can put right from the others
+            self.done.set_exception(error)
+            return TransitionCallbackReturn.FAILURE
+        return proceed(state)
+
+    def _entities(self) -> set[Any]:
+        return {*self.publishers, *self.subscriptions, *self.timers, *self.clients, *self.services}
+
+    def _destroy(self, entity: Any) -> None:
+        kinds = {
+            Publisher: self.destroy_publisher,
+            Subscription: self.destroy_subscription,
+            Timer: self.destroy_timer,
+            Client: self.destroy_client,
+            Service: self.destroy_service,
+        }
+        next(destroy for kind, destroy in kinds.items() if isinstance(entity, kind))(entity)
 
     @property
     def task(self) -> Task | None:
-        """The task at hand."""
-        return self._tasks.current if self._tasks else None
+        """The task at hand; none as long as the node is not active."""
+        return self._tasks.current if self._tasks and self.active else None
 
     def parameter(self, name: str, default: Any, description: str) -> Any:
         """Declare a parameter and return its value; a HilamError where it cannot work."""
         # Read once, at the start: a limit that seems to change in a running node must be refused.
         describe = ParameterDescriptor(description=description, read_only=True)
+        if self.has_parameter(name):  # configured before
+            return self.get_parameter(name).value
         try:
             value = self.declare_parameter(name, default, describe).value
         except InvalidParameterTypeException:
@@ -160,7 +251,8 @@ class StackNode(Node):
             # In lockstep the clock decides nothing, so stamps are not compared with it.
             stamped = hasattr(msg, "header") and not self.lockstep
             health.arrived(self.now_ns(), stamp_to_ns(msg.header.stamp) if stamped else None)
-            callback(msg)
+            if self.active or kind is TaskMessage:  # a task is latched, and begins at the activation
+                callback(msg)
 
         subscription = self.create_subscription(kind, topic, on_message, qos)
         self._inputs.append(Input(subscription, type_name(kind), health, steady))
@@ -179,10 +271,9 @@ class StackNode(Node):
     def end(self) -> None:
         """The last thing this node does, on every way out; it can still publish."""
 
-    def start_reporting(self, outputs: Sequence[Publisher] = ()) -> None:
-        """Report from now on; `outputs` must have a subscriber before this node can work."""
+    def require_readers(self, *outputs: Publisher) -> None:
+        """These topics must have a subscriber before this node can work."""
         self._outputs.extend(outputs)
-        self.create_steady_timer(0.2, self._tick)
 
     def create_steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """A timer for what must go on when the node's clock is set back, stands still or has not begun."""
@@ -190,7 +281,8 @@ class StackNode(Node):
 
     def waiting_for(self) -> list[str]:
         """What this node still lacks before it can work."""
-        lacking = ["/clock (use_sim_time is set)"] if self.now_ns() == 0 else []
+        lacking = [] if self.active else ["its activation"]
+        lacking += ["/clock (use_sim_time is set)"] if self.now_ns() == 0 else []
         lacking += [self._lacking(i) for i in self._inputs]
         lacking += [
             f"a subscriber of {o.topic_name}" for o in self._outputs if not o.get_subscription_count()
@@ -262,17 +354,30 @@ class StackNode(Node):
         assert self._tasks is not None
         task = Task(msg.episode, msg.instruction, msg.active, stamp_to_ns(msg.header.stamp))
         try:
-            if not self._tasks.take(task, self.now_ns()):
-                return
-            self.clear_problem()
-            self.stats = StageStats() if self.task else self.stats
+            changed = self._tasks.take(task, self.now_ns())
+        except HilamError as error:
+            self._refuse_task(task, error)
+            changed = False
+        if changed and self.active:
+            self._begin_task(task)
+        self.report()
+
+    def _begin_task(self, task: Task) -> None:
+        """The task at hand has become another one, or none."""
+        self.clear_problem()
+        self.stats = StageStats() if self.task else self.stats
+        try:
             self.on_task()
         except HilamError as error:
-            self._tasks.drop()
-            self.on_task()
-            self.refuse(f"task of episode {task.episode}: {error}")
-            self.note_problem(f"task of episode {task.episode}: {error}", for_s=math.inf)
-        self.report()
+            self._refuse_task(task, error)
+
+    def _refuse_task(self, task: Task, error: HilamError) -> None:
+        """Nobody can follow the task: there is none at hand, and the arm holds."""
+        assert self._tasks is not None
+        self._tasks.drop()
+        self.on_task()
+        self.refuse(f"task of episode {task.episode}: {error}")
+        self.note_problem(f"task of episode {task.episode}: {error}", for_s=math.inf)
 
     def _lacking(self, wanted: Input) -> str:
         topic = wanted.subscription.topic_name
@@ -334,25 +439,30 @@ def run_node(make: Callable[[], StackNode]) -> None:
     Every way out goes through `StackNode.end`, while it can still publish. Further signals change nothing (a
     launch sends a second one), and the process does not wait for the interpreter to end.
     """
-    told_to_stop = False
+    node, code, told_to_stop = None, 0, False
 
     def stop(number: int, frame: object) -> None:
         nonlocal told_to_stop
         told_to_stop = True
+        if node is not None and node.configuring:  # which may take long; nothing moves yet
+            os._exit(0)
 
     def handle_signals() -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, stop)
 
-    node, code = None, 0
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = make()
         handle_signals()  # until here Ctrl-C ends the process at once, see main.py
+        if node.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            node.trigger_activate()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not (told_to_stop or node.done.done()):
             executor.spin_once(timeout_sec=0.1)  # a signal does not wake the wait
+        if node.done.done():
+            node.done.result()
     except HilamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         code = 1
@@ -363,6 +473,7 @@ def run_node(make: Callable[[], StackNode]) -> None:
         handle_signals()
         try:
             if node is not None:
+                node.configuring = False
                 node.end()
                 node.destroy_node()
             rclpy.try_shutdown()

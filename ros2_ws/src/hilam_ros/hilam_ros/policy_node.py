@@ -15,10 +15,9 @@ from hilam_ros.node import NodeError, StackNode
 
 
 class PolicyNode(StackNode):
-    """Loads the checkpoint; `self.policy` is ready when the constructor is done."""
+    """Loads the checkpoint: `self.policy`."""
 
-    def __init__(self, name: str):
-        super().__init__(name)
+    def configure(self) -> None:
         path = self.parameter("policy", "", "folder of the policy checkpoint")
         device = self.parameter("device", "auto", "auto, cpu, cuda or cuda:N")
         torch.set_num_threads(1)  # the layers are too small to gain from more
@@ -31,7 +30,7 @@ class PolicyNode(StackNode):
             )
 
     def blank_observation(self) -> PolicyObservation:
-        """Black images, to warm up the networks before the first step."""
+        """Black images, to warm up the networks."""
         size = self.policy.spec.image_size
         images = {camera: np.zeros((size, size, 3), np.uint8) for camera in self.policy.spec.cameras}
         return PolicyObservation(images, np.zeros(self.policy.spec.proprio_dim, np.float32))

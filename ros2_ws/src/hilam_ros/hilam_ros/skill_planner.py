@@ -19,22 +19,23 @@ class SkillPlannerNode(PolicyNode):
 
     def __init__(self) -> None:
         super().__init__("skill_planner")
+
+    def configure(self) -> None:
+        super().configure()
         self.high_level = SkillPlanner(self.policy)
+        self.high_level.warm_up(self.blank_observation())
         self.schedule = PlanSchedule(self.policy.plan_period)
         self.claim("skill")
         self.publisher = self.create_publisher(LatentSkill, "skill", self.newest_or_all())
         self.follow_task()
         self.listen(Observation, "observation", self.on_observation, self.newest_or_all())
-        self.start_reporting([self.publisher])
+        self.require_readers(self.publisher)
 
     def on_task(self) -> None:
-        """Learn the instruction, and warm up the network before the first observation."""
+        """Learn the instruction."""
         self.schedule.reset()
-        if self.task is None:
-            return
-        self.high_level.reset(self.task.instruction)
-        self.high_level.plan(self.blank_observation())
-        self.high_level.reset(self.task.instruction)
+        if self.task is not None:
+            self.high_level.reset(self.task.instruction)
 
     def on_observation(self, msg: Observation) -> None:
         """Plan where a plan is due."""

@@ -6,7 +6,7 @@ Nothing moves before a task is published, see docs/deployment.md.
 from pathlib import Path
 
 from hilam_ros import POLICY_NODES
-from hilam_ros.launching import chosen_settings, declare_settings, end_together, make_node
+from hilam_ros.launching import bring_up, chosen_settings, declare_settings, end_together, make_node
 from hilam_ros.profile import check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -22,7 +22,7 @@ def start(context: LaunchContext) -> list:
     policy = Path(settings["policy"] or default_policy()).absolute()
     check_cameras(load_whole_card(policy, "policy"), policy, settings, profile)
     parameters = settings | {"mode": "realtime", "policy": str(policy)}
-    return [end_together(), *(make_node(name, parameters) for name in POLICY_NODES)]
+    return [end_together(), *bring_up([make_node(name, parameters) for name in POLICY_NODES])]
 
 
 def generate_launch_description() -> LaunchDescription:

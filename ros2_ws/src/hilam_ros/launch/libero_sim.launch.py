@@ -6,7 +6,7 @@ mode:=lockstep (the default) takes one step per command, deterministically; mode
 from pathlib import Path
 
 from hilam_ros import POLICY_NODES
-from hilam_ros.launching import chosen_settings, declare_settings, end_together, make_node
+from hilam_ros.launching import bring_up, chosen_settings, declare_settings, end_together, make_node
 from hilam_ros.profile import ProfileError, check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
@@ -34,7 +34,11 @@ def start(context: LaunchContext) -> list:
     chosen = {"policy": str(policy), "task": task.name, "assets": assets.kind, "output": str(output)}
     nodes = [make_node(name, settings | chosen) for name in ("libero_bridge", *POLICY_NODES)]
     warning = assets_warning(card, assets.kind, assets.content_hash)
-    return [end_together(last="libero_bridge"), *([LogInfo(msg=warning)] if warning else []), *nodes]
+    return [
+        end_together(last="libero_bridge"),
+        *([LogInfo(msg=warning)] if warning else []),
+        *bring_up(nodes),
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:
