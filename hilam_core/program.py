@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
-from hilam_core.errors import HilamError
+from hilam_core.errors import ConfigError, HilamError
+
+Presets = Mapping[str, Mapping[str, Any]]
 
 
-def run_program(main: Callable[[Any], None], config_type: type) -> None:
+def run_program(main: Callable[[Any], None], config_type: type, presets: Presets | None = None) -> None:
     """Parse the command line into the dataclass `config_type` and call `main` with it.
+
+    presets: settings by name, for `--preset NAME`; other options change them further.
 
     A HilamError, or an OSError that nobody explained better, becomes one line and exit code 1. Ctrl-C and
     SIGTERM become exit code 130, also in a program that a shell started in the background, where SIGINT is
@@ -25,10 +30,27 @@ def run_program(main: Callable[[Any], None], config_type: type) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        main(tyro.cli(config_type, description=sys.modules[main.__module__].__doc__))
+        chosen = preset_of(sys.argv[1:], config_type, presets or {})
+        defaults = {} if chosen is None else {"default": chosen}
+        main(tyro.cli(config_type, description=sys.modules[main.__module__].__doc__, **defaults))
     except (HilamError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: what is finished is kept; the same command continues", file=sys.stderr)
         sys.exit(130)
+
+
+def preset_of(arguments: list[str], config_type: type, presets: Presets) -> Any:
+    """The settings of `--preset NAME` among the arguments; None where there is none.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    given = [after for option, after in pairwise(arguments) if option == "--preset"]
+    given += [argument.partition("=")[2] for argument in arguments if argument.startswith("--preset=")]
+    if not presets or not given:
+        return None
+    if given[-1] not in presets:
+        raise ConfigError(f"unknown preset {given[-1]!r}; choices: {', '.join(presets)}")
+    return config_type(preset=given[-1], **presets[given[-1]])

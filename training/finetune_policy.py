@@ -3,29 +3,35 @@
     python training/finetune_policy.py --pretrained runs/pretrain --out runs/policy     # HiLAM
     python training/finetune_policy.py --out runs/flat                                  # flat BAKU
     python training/finetune_policy.py --blind --out runs/blind                         # no images
+    python training/finetune_policy.py --hierarchical --out runs/scratch                # HiLAM from scratch
 
-pi^h is frozen; pi^l gets new heads, for robot actions instead of latent ones and for waypoints, and is
-trained with the skills that pi^h predicts, up to one plan period old, as on the robot.
+pi^h is frozen, or with --high-lr learns slowly from the actions alone. pi^l gets new heads, for robot actions
+instead of latent ones and for waypoints, and is trained with the skills that pi^h predicts, up to one plan
+period old, as on the robot.
 Ctrl-C saves; the same command continues.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.conventions import ACTION_DIM
 from hilam_core.data import Episode, describe_data, read_demonstrations
-from hilam_core.errors import ConfigError
+from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_input_statistics
 from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.extract import predict_skills
 from hilam_core.policy.loss import action_loss
+from hilam_core.policy.presets import FINETUNING, require_row
 from hilam_core.program import run_program
 from hilam_core.training import TrainConfig, hold_out, run_stage
+
+SKILL_DIM = 64  # of a hierarchy from scratch: what the skill model gives one that is pretrained
 
 
 @dataclass
@@ -36,6 +42,14 @@ class Config:
     """Folders or files with demonstrations (*.hdf5)."""
     pretrained: Path | None = None
     """Policy of pretrain_policy to start from; by default none: flat BAKU from scratch."""
+    preset: str | None = None
+    """A row of the paper's Table 1, such as table1/human_z2_z0: checks that --pretrained is that row, or for
+    table1/no_pretraining sets --hierarchical."""
+    hierarchical: bool = False
+    """From scratch: both levels of HiLAM instead of flat BAKU, trained together on the actions."""
+    high_lr: float = 0.0
+    """Peak learning rate of a pretrained pi^h, such as 1e-5; 0 freezes it, as the paper does. From scratch it
+    learns at the rate of pi^l."""
     blind: bool = False
     """Train without images: the baseline that shows what the benchmark gives away."""
     share: float = 1.0
@@ -52,28 +66,64 @@ class Config:
     def __post_init__(self) -> None:
         if self.blind and self.pretrained is not None:
             raise ConfigError("blind is trained from scratch: leave out pretrained")
+        if self.hierarchical and (self.blind or self.pretrained is not None):
+            raise ConfigError("hierarchical is for training from scratch: leave out pretrained and blind")
+        if not self.high_lr >= 0 or (self.high_lr and not (self.pretrained and self.train.lr)):
+            raise ConfigError(
+                f"high_lr is for --pretrained, not negative, and beside a train.lr, got {self.high_lr}"
+            )
         if not 0 < self.share <= 1:
             raise ConfigError(f"share must be in (0, 1], got {self.share}")
 
 
 def make_policy(config: Config) -> Policy:
-    """The pretrained policy with pi^h frozen and fresh heads, or a fresh flat BAKU."""
+    """The pretrained policy with fresh heads and pi^h frozen or slow, or a fresh one."""
     torch.manual_seed(config.train.seed)
-    if config.pretrained is None:
-        base = BakuConfig(waypoint=config.waypoint and not config.blind)
-        shape = PolicyConfig.blind() if config.blind else PolicyConfig.flat(base)
-        return Policy(shape.at_published_size() if config.published_size else shape)
-    policy = load_policy(config.pretrained)
-    policy.low.requires_grad_(True)
-    policy.low.set_head(ACTION_DIM, config.waypoint)
+    policy = Policy(fresh_shape(config)) if config.pretrained is None else load_pretrained(config.pretrained)
+    if config.preset is not None:
+        require_row(config.preset, policy.card or None, config.pretrained)
+    if config.pretrained is not None:
+        policy.low.requires_grad_(True)
+        policy.low.set_head(ACTION_DIM, config.waypoint)
+        if policy.high is not None:
+            policy.high.requires_grad_(config.high_lr > 0)
+    if config.high_lr and policy.high is None:
+        raise ConfigError(f"high_lr: {config.pretrained} is flat, it has no pi^h")
+    return policy
+
+
+def fresh_shape(config: Config) -> PolicyConfig:
+    """The shape of a policy from scratch."""
+    base = BakuConfig(waypoint=config.waypoint and not config.blind)
+    if config.blind:
+        shape = PolicyConfig.blind()
+    elif config.hierarchical:
+        shape = PolicyConfig.hierarchical(SKILL_DIM, base=base)
+    else:
+        shape = PolicyConfig.flat(base)
+    return shape.at_published_size() if config.published_size else shape
+
+
+def load_pretrained(folder: Path) -> Policy:
+    """A policy of pretrain_policy; one that gives robot actions already would lose them with its heads."""
+    policy = load_policy(folder)
+    if policy.card.get("stage") != "pretrained":
+        raise CheckpointError(
+            f"'{folder}' is not a policy of pretrain_policy (its stage is {policy.card.get('stage')!r}): "
+            "fine-tuning would replace its heads; to train a run further, repeat its command with more steps"
+        )
     return policy
 
 
 def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
-    """Frames with the actions to imitate and, for a hierarchy, the skills that the frozen pi^h predicts."""
+    """Frames with the actions to imitate and, for a hierarchy, the skills that a frozen pi^h predicts, or the
+    observations for one that learns."""
     frames = PolicyFrames(episodes, policy.spec, language=policy.reads_language)
-    skills = predict_skills(policy, frames) if policy.high is not None else None
-    return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills)
+    skills: np.ndarray | None = None
+    learns = policy.high is not None and next(policy.high.parameters()).requires_grad
+    if policy.high is not None and not learns:
+        skills = predict_skills(policy, frames)
+    return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills, learns)
 
 
 def first_share(episodes: list[Episode], share: float) -> list[Episode]:
@@ -95,7 +145,8 @@ def main(config: Config) -> None:
     training = first_share(training, config.share)
     labels, test = label(policy, training), label(policy, held_out) if held_out else None
     if config.pretrained is None:
-        set_input_statistics(policy.low, labels.frames)
+        for level in filter(None, (policy.low, policy.high)):
+            set_input_statistics(level, labels.frames)
     parents = dict(policy.card.get("parents", {}))
     if config.pretrained is not None:
         parents["pretrained"] = checkpoint_hash(config.pretrained)
@@ -108,9 +159,11 @@ def main(config: Config) -> None:
         held_out_metrics(test, action_loss),
         describe_data(config.data, training),
         parents,
+        identity={"high_lr": config.high_lr},
+        lr_scales={"high.": config.high_lr / config.train.lr} if config.high_lr else None,
         stage="finetuned",
     )
 
 
 if __name__ == "__main__":
-    run_program(main, Config)
+    run_program(main, Config, FINETUNING)

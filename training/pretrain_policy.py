@@ -29,6 +29,7 @@ from hilam_core.policy.batches import (
 )
 from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.loss import pretraining_loss
+from hilam_core.policy.presets import PRETRAINING
 from hilam_core.program import run_program
 from hilam_core.training import TrainConfig, hold_out, run_stage
 
@@ -44,13 +45,17 @@ class Config:
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions z^l of these clips, by extract_latents."""
     skills: Path = Path("data/libero_object/skills.h5")
-    """Skills of these clips, by extract_skills; not read for flat BAKU."""
+    """Skills of these clips, by extract_skills; flat BAKU reads them for a latent stage beyond 0 alone."""
     out: Path = Path("runs/pretrain")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
+    preset: str | None = None
+    """A row of the paper's Table 1, such as table1/human_z2_z0: sets the next three."""
     hierarchical: bool = True
     """Pretrain both levels; --no-hierarchical pretrains flat BAKU on latent actions."""
     stage: int | None = None
     """Stage of the skill model whose segments are the skills; by default its last."""
+    latent_stage: int = 0
+    """What pi^l regresses: 0 for z^l, s for the segment vectors zbar^s of the skill model's stage s."""
     published_size: bool = False
     """BAKU's published network and aggregation instead of those for a CPU core."""
     language: bool = True
@@ -65,6 +70,8 @@ class Config:
     def __post_init__(self) -> None:
         if not self.cameras:
             raise ConfigError("cameras must name at least one")
+        if self.latent_stage < 0:
+            raise ConfigError(f"latent_stage must be at least 0, got {self.latent_stage}")
         if self.plan_period < 1:
             raise ConfigError(f"plan_period must be at least 1, got {self.plan_period}")
 
@@ -98,14 +105,17 @@ def make_policy(shape: PolicyConfig, labels: Pseudolabels, seed: int) -> Policy:
 
 
 def read_skills(config: Config, latents: LatentStore, clips: list[Clip]) -> tuple[SkillStore, int]:
-    """Skills made of these latents and clips, and the stage to take them from."""
+    """Skills made of these latents and clips, and the stage to take them from; 0 for a flat policy."""
     skills = SkillStore.read(config.skills)
     latents.lineage.require(config.latents, skills.lineage, config.skills)
     skills.require_clips(clips).require_current()
     stage = skills.stages if config.stage is None else config.stage
-    if not 1 <= stage <= skills.stages:
-        raise ConfigError(f"stage must be 1 to {skills.stages}, those of {config.skills}, got {stage}")
-    return skills, stage
+    for name, value in (("stage", stage), ("latent_stage", config.latent_stage or 1)):
+        if not 1 <= value <= skills.stages:
+            raise ConfigError(f"{name} must be 1 to {skills.stages}, those of {config.skills}, got {value}")
+    if config.hierarchical and config.latent_stage >= stage:
+        raise ConfigError(f"latent_stage must be below stage {stage}, got {config.latent_stage}")
+    return skills, stage if config.hierarchical else 0
 
 
 def main(config: Config) -> None:
@@ -114,14 +124,15 @@ def main(config: Config) -> None:
     camera = latents.lineage.camera
     clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))))
     latents.require_clips(clips).require_current()
-    skills, stage = read_skills(config, latents, clips) if config.hierarchical else (None, 0)
-    skill_dim = skills[clips[0].key][f"z{stage}"].shape[1] if skills else 0
-    shape = policy_config(config, latents.latent_dim, skill_dim)
+    reads_skills = config.hierarchical or config.latent_stage
+    skills, stage = read_skills(config, latents, clips) if reads_skills else (None, 0)
+    skill_dim = skills[clips[0].key]["z1"].shape[1] if skills else 0
+    shape = policy_config(config, skill_dim if config.latent_stage else latents.latent_dim, skill_dim)
     spec = Policy(shape).spec
 
     def labels_of(some: list[Clip]) -> Pseudolabels:
         frames = PolicyFrames(some, spec, proprio=False, language=config.language)
-        return Pseudolabels(frames, latents, shape.low.chunk, skills, stage)
+        return Pseudolabels(frames, latents, shape.low.chunk, skills, stage, config.latent_stage)
 
     some, held_out = hold_out(clips)
     training, test = labels_of(some), labels_of(held_out) if held_out else None
@@ -137,12 +148,17 @@ def main(config: Config) -> None:
             "lam": latents.lineage.lam_hash,
             **({"skills": skills.attrs["skills_hash"]} if skills else {}),
         },
-        identity={"camera": camera, "gap": latents.lineage.gap, "stage": stage},
+        identity={
+            "camera": camera,
+            "gap": latents.lineage.gap,
+            "stages": [stage, config.latent_stage],
+        },
         lineage=asdict(latents.lineage),
         stage="pretrained",
         skill_stage=stage or None,
+        latent_stage=config.latent_stage,
     )
 
 
 if __name__ == "__main__":
-    run_program(main, Config)
+    run_program(main, Config, PRETRAINING)

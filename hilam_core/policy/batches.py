@@ -141,19 +141,29 @@ class Pseudolabels:
         chunk: int,
         skills: SkillStore | None = None,
         stage: int = 0,
+        latent_stage: int = 0,
     ):
-        """skills and their stage: for a hierarchy; a flat policy regresses latent actions alone."""
+        """skills: read by a hierarchy, of `stage` (0: a flat policy), and for a `latent_stage` beyond 0,
+        whose segment vectors then take the place of z^l = zbar^0."""
         keys = [episode.key for episode in frames.episodes]
         self.frames, self.chunk = frames, chunk
         valid = np.array([int(latents[key]["valid"]) for key in keys])[frames.episode_of]
         self.last = frames.first + valid - 1
         self.rows = np.flatnonzero(np.arange(len(frames)) <= self.last)
-        self.z_low = np.concatenate([latents[key]["z"] for key in keys])
+        actions = [self._latent_actions(latents, skills, latent_stage, key) for key in keys]
+        self.z_low = np.concatenate(actions)
         self.z_high = np.zeros((len(frames), 0), np.float32)
         self.boundary = np.zeros(len(frames), np.float32)
-        if skills is not None:
+        if skills is not None and stage:
             self.z_high = np.concatenate([skills[key][f"z{stage}"] for key in keys])
             self.boundary = np.concatenate([skills[key][f"b{stage}"] for key in keys]).astype(np.float32)
+
+    @staticmethod
+    def _latent_actions(latents: LatentStore, skills: SkillStore | None, stage: int, key: str) -> np.ndarray:
+        if stage == 0:
+            return latents[key]["z"]
+        assert skills is not None, "segment vectors are stored with skills"
+        return skills[key][f"z{stage}"]
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """Observations with `high_target`, `high_boundary`, `low_target`, their masks, and `skill`."""
@@ -171,25 +181,37 @@ class Pseudolabels:
 class ActionLabels:
     """Batches of observations, the skill in force, and the actions that follow."""
 
-    def __init__(self, frames: PolicyFrames, chunk: int, plan_period: int, skills: np.ndarray | None):
-        """skills: pi^h's for every frame (`predict_skills`), None for a flat policy."""
+    def __init__(
+        self,
+        frames: PolicyFrames,
+        chunk: int,
+        plan_period: int,
+        skills: np.ndarray | None,
+        plans: bool = False,
+    ):
+        """skills: a frozen pi^h's for every frame (`predict_skills`), None for a flat policy or where pi^h
+        learns; plans: that batches hold the observation to plan from."""
         self.frames, self.chunk, self.plan_period, self.skills = frames, chunk, plan_period, skills
+        self.plans = plans
         self.rows = np.arange(len(frames))
         self.actions = np.concatenate([episode.actions for episode in frames.episodes])
         self.waypoint = frames.waypoints()
 
     def batch(self, rows: np.ndarray, rng: np.random.Generator | None = None) -> Batch:
-        """Observations with `low_target`, its mask, `waypoint`, and `skill` planned up to one period ago."""
+        """Observations with `low_target`, its mask, `waypoint`, and `skill` planned up to one period ago, or
+        the observation `planned` to plan it from."""
         batch = {
             **self.frames.inputs(rows, rng),
             **self.frames.chunks(self.actions, rows, self.chunk, self.frames.last),
             "waypoint": torch.from_numpy(self.waypoint[rows]),
             "skill": None,
         }
+        age = rng.integers(0, self.plan_period, len(rows)) if rng else np.zeros_like(rows)
+        planned = np.maximum(rows - age, self.frames.first[rows])
         if self.skills is not None:
-            age = rng.integers(0, self.plan_period, len(rows)) if rng else np.zeros_like(rows)
-            planned = np.maximum(rows - age, self.frames.first[rows])
             batch["skill"] = torch.from_numpy(self.skills[planned])
+        elif self.plans:
+            batch["planned"] = self.frames.inputs(planned, rng)
         return batch
 
 

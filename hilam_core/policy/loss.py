@@ -51,6 +51,10 @@ def pretraining_loss(policy: nn.Module, batch: Batch) -> tuple[Tensor, dict[str,
 
 
 def action_loss(policy: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """pi^l's loss on robot actions; pi^h takes no part."""
+    """pi^l's loss on robot actions; it reaches a pi^h that learns through the skill it plans."""
     assert isinstance(policy, Policy)
-    return level_loss(policy.low, run_level(policy.low, batch, batch["skill"]), batch, "low_")
+    skill = batch["skill"]
+    if "planned" in batch:
+        planned = batch["planned"]
+        skill, _ = policy.plan(planned["images"], planned["proprio"], planned["language"])
+    return level_loss(policy.low, run_level(policy.low, batch, skill), batch, "low_")

@@ -112,6 +112,7 @@ def train(
     run_dir: str | Path,
     evaluate: Callable[[nn.Module], Metrics] | None = None,
     identity: Any = None,
+    lr_scales: Mapping[str, float] | None = None,
 ) -> TrainResult:
     """Train `model` in place, from `run_dir/train_state.pt` where an earlier run left one.
 
@@ -126,16 +127,18 @@ def train(
         identity: What else the run depends on (model configuration, data hash): a resume with another is
             refused. `config.steps` may grow: the run continues with the learning rates of the longer
             schedule.
+        lr_scales: Share of the learning rate for parameters whose names begin so; 1 for all others.
 
     Raises:
         CheckpointError: `run_dir` holds the state of a different run.
         SystemExit: code 130, on SIGINT or SIGTERM, after saving.
     """
-    return _Run(config, model, sample_batch, loss_fn, Path(run_dir), evaluate, identity).train()
+    run_dir = Path(run_dir)
+    return _Run(config, model, sample_batch, loss_fn, run_dir, evaluate, identity, lr_scales or {}).train()
 
 
 class _Run:
-    def __init__(self, config, model, sample_batch, loss_fn, run_dir, evaluate, identity) -> None:
+    def __init__(self, config, model, sample_batch, loss_fn, run_dir, evaluate, identity, lr_scales) -> None:
         self.config, self.sample_batch, self.evaluate, self.run_dir = config, sample_batch, evaluate, run_dir
         self.rank, self.device = _start_process(config.device)
         config.precision, reason = choose_precision(config.precision, self.device, model)
@@ -148,7 +151,7 @@ class _Run:
             objective = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
         self.objective = objective
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = _make_optimizer(config, self.parameters)
+        self.optimizer, self.lr_scales = _make_optimizer(config, model, lr_scales)
         self.ema = [p.detach().clone() for p in self.parameters] if config.ema_decay else None
         self.step, self.seconds_before = 0, 0.0
         self.schedules = [[0, config.steps]]
@@ -200,8 +203,8 @@ class _Run:
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         batch = to_device(self.sample_batch(np.random.default_rng(seeds)), self.device)
         lr = self.config.lr * lr_factor(self.step, self.config)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        for group, scale in zip(self.optimizer.param_groups, self.lr_scales, strict=True):
+            group["lr"] = lr * scale
         self.objective.train()
         bfloat16 = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
@@ -313,15 +316,24 @@ def lr_factor(step: int, config: TrainConfig) -> float:
     )
 
 
-def _make_optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+def _make_optimizer(
+    config: TrainConfig, model: nn.Module, lr_scales: Mapping[str, float]
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """The optimiser, and the share of the learning rate of each of its groups."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            scale = next((share for start, share in lr_scales.items() if name.startswith(start)), 1.0)
+            groups.setdefault((scale, parameter.ndim >= 2), []).append(parameter)
+    order = sorted(groups, reverse=True)
     # 0.95: the second moment forgets within 20 steps, which runs of some thousand steps need.
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.95), foreach=True
+    optimizer = torch.optim.AdamW(
+        [{"params": groups[key], "weight_decay": config.weight_decay * key[1]} for key in order],
+        lr=config.lr,
+        betas=(0.9, 0.95),
+        foreach=True,
     )
+    return optimizer, [scale for scale, _ in order]
 
 
 def _reproducible(config: TrainConfig) -> dict[str, Any]:

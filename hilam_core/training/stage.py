@@ -50,13 +50,14 @@ def run_stage(
     data: Mapping[str, Any],
     parents: Mapping[str, str],
     identity: Mapping[str, Any] | None = None,
+    lr_scales: Mapping[str, float] | None = None,
     **more: Any,
 ) -> None:
     """Train `model` (see `train`), write `program.out` as a checkpoint of `kind` and print what came out.
 
     model: has its configuration as `config`; data: of `describe_data`; parents: role -> checkpoint hash;
-    identity: what else makes this another run than one left in the folder; more: goes into the card. Only
-    the main process writes.
+    identity: what else makes this another run than one left in the folder; lr_scales: as `train`; more: goes
+    into the card. Only the main process writes.
     """
     result = train(
         program.train,
@@ -66,6 +67,7 @@ def run_stage(
         program.out,
         evaluate,
         {"model": model.config, "data": data["hash"], "parents": parents, **(identity or {})},
+        lr_scales,
     )
     if not is_main_process():
         return
