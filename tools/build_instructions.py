@@ -18,7 +18,7 @@ import numpy as np
 
 from hilam_core.errors import DataError
 from hilam_core.files import replacing
-from hilam_core.policy.language import TABLE, embed_texts, normalise
+from hilam_core.policy.language import TABLE, load_language_model, normalise
 from hilam_core.program import run_program
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_90", "libero_10")
@@ -57,7 +57,7 @@ def main(config: Config) -> None:
             draft,
             text=np.array(list(texts)),
             row=np.array(list(texts.values()), np.int16),
-            embedding=embed_texts(list(rows)).astype(np.float16),
+            embedding=load_language_model().embed(list(rows)).astype(np.float16),
         )
     print(f"{len(rows)} instructions, {len(texts)} spellings -> {config.out}")
 

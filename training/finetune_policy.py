@@ -26,6 +26,7 @@ from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_input_statistics
 from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.extract import predict_skills
+from hilam_core.policy.language import LANGUAGE_MODEL
 from hilam_core.policy.loss import action_loss
 from hilam_core.policy.presets import FINETUNING, require_row
 from hilam_core.program import run_program
@@ -58,6 +59,9 @@ class Config:
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     published_size: bool = False
     """From scratch: BAKU's published network and aggregation instead of those for a CPU core."""
+    language_model: str | None = None
+    """Whose sentence embeddings are read: MiniLM (the default), or a T5, by its folder or a name that
+    transformers knows. A pretrained policy keeps its own."""
     waypoint: bool = True
     """Also learn the waypoint: where the gripper next opens or closes. Not with --blind."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999))
@@ -87,6 +91,12 @@ def make_policy(config: Config) -> Policy:
         policy.low.set_head(ACTION_DIM, config.waypoint)
         if policy.high is not None:
             policy.high.requires_grad_(config.high_lr > 0)
+        policy.require_language()
+        if config.language_model not in (None, policy.config.language_model):
+            raise ConfigError(
+                f"'{config.pretrained}' reads instructions by '{policy.config.language_model}', "
+                f"not by '{config.language_model}'"
+            )
     if config.high_lr and policy.high is None:
         raise ConfigError(f"high_lr: {config.pretrained} is flat, it has no pi^h")
     return policy
@@ -101,6 +111,7 @@ def fresh_shape(config: Config) -> PolicyConfig:
         shape = PolicyConfig.hierarchical(SKILL_DIM, base=base)
     else:
         shape = PolicyConfig.flat(base)
+    shape = shape.reading(config.language_model or LANGUAGE_MODEL)
     return shape.at_published_size() if config.published_size else shape
 
 
@@ -118,7 +129,7 @@ def load_pretrained(folder: Path) -> Policy:
 def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
     """Frames with the actions to imitate and, for a hierarchy, the skills that a frozen pi^h predicts, or the
     observations for one that learns."""
-    frames = PolicyFrames(episodes, policy.spec, language=policy.reads_language)
+    frames = PolicyFrames(episodes, policy.spec, language=policy.language_model)
     skills: np.ndarray | None = None
     learns = policy.high is not None and next(policy.high.parameters()).requires_grad
     if policy.high is not None and not learns:

@@ -28,6 +28,7 @@ from hilam_core.policy.batches import (
     set_target_statistics,
 )
 from hilam_core.policy.evaluate import held_out_metrics
+from hilam_core.policy.language import LANGUAGE_MODEL
 from hilam_core.policy.loss import pretraining_loss
 from hilam_core.policy.presets import PRETRAINING
 from hilam_core.program import run_program
@@ -60,6 +61,9 @@ class Config:
     """BAKU's published network and aggregation instead of those for a CPU core."""
     language: bool = True
     """Read the instruction (of a video: its caption in captions.jsonl); --no-language hides it."""
+    language_model: str = LANGUAGE_MODEL
+    """Whose sentence embeddings are read: MiniLM, or a T5 (the paper), by its folder or a name that
+    transformers knows, such as t5-base."""
     low_language: bool = True
     """Show pi^l the instruction too; in the paper it reads only the skill."""
     plan_period: int = 5
@@ -87,6 +91,8 @@ def policy_config(config: Config, latent_dim: int, skill_dim: int) -> PolicyConf
         )
     else:
         shape = PolicyConfig.flat(base)
+    if config.language:
+        shape = shape.reading(config.language_model)
     return shape.at_published_size() if config.published_size else shape
 
 
@@ -128,10 +134,10 @@ def main(config: Config) -> None:
     skills, stage = read_skills(config, latents, clips) if reads_skills else (None, 0)
     skill_dim = skills[clips[0].key]["z1"].shape[1] if skills else 0
     shape = policy_config(config, skill_dim if config.latent_stage else latents.latent_dim, skill_dim)
-    spec = Policy(shape).spec
+    fresh = Policy(shape)
 
     def labels_of(some: list[Clip]) -> Pseudolabels:
-        frames = PolicyFrames(some, spec, proprio=False, language=config.language)
+        frames = PolicyFrames(some, fresh.spec, proprio=False, language=fresh.language_model)
         return Pseudolabels(frames, latents, shape.low.chunk, skills, stage, config.latent_stage)
 
     some, held_out = hold_out(clips)

@@ -17,7 +17,7 @@ from hilam_core.data import Clip, LatentStore, SkillStore
 from hilam_core.errors import DataError
 from hilam_core.observation import ObservationSpec, prepare_image, proprioception
 from hilam_core.policy.baku import Baku
-from hilam_core.policy.language import embed_instruction
+from hilam_core.policy.language import LANGUAGE_MODEL, embed_instruction
 
 # Random shift, per 128 pixels of image: enough to keep a network from learning pixels by heart.
 SHIFT_PX = 4
@@ -28,9 +28,13 @@ class PolicyFrames:
     """All frames of some clips as policies read them: images, proprioception [N, 8], language [N, D]."""
 
     def __init__(
-        self, episodes: Sequence[Clip], spec: ObservationSpec, proprio: bool = True, language: bool = True
+        self,
+        episodes: Sequence[Clip],
+        spec: ObservationSpec,
+        proprio: bool = True,
+        language: str | None = LANGUAGE_MODEL,
     ):
-        """proprio, language: whether to give them; proprioception needs demonstrations.
+        """proprio: whether to give it, which needs demonstrations; language: whose embeddings, None: without.
 
         Raises:
             DataError: no clips, or one that lacks a camera or, where language is read, an instruction.
@@ -62,7 +66,7 @@ class PolicyFrames:
             )
         if language:
             instructions = sorted({episode.instruction for episode in episodes})
-            self.embeddings = np.stack([embed_instruction(text) for text in instructions])
+            self.embeddings = np.stack([embed_instruction(text, language) for text in instructions])
             self.language_of = np.array([instructions.index(episode.instruction) for episode in episodes])
 
     def __len__(self) -> int:

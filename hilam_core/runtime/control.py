@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from hilam_core.observation import Observation, ObservationError, RawObservation, preprocess
-from hilam_core.policy.language import LANGUAGE_DIM, embed_instruction
 from hilam_core.policy.model import Policy
 from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.units import NonFiniteError, require_finite
@@ -64,20 +63,18 @@ class _Conditioned:
     """A policy level told which instruction to follow."""
 
     def __init__(self, policy: Policy):
+        policy.require_language()
         self.policy = policy
         self.device = policy.low.positions.device
         self.language: torch.Tensor | None = None
 
     def reset(self, instruction: str) -> None:
         """Begin an episode. A policy that reads no language takes any instruction."""
-        reads = self.policy.reads_language
-        vector = embed_instruction(instruction) if reads else np.zeros(0, np.float32)
-        self.language = torch.from_numpy(vector)[None].to(self.device)
+        self.language = torch.from_numpy(self.policy.embed(instruction))[None].to(self.device)
 
     def reset_without_instruction(self) -> None:
         """Follow none, to try the network before there is one."""
-        dim = LANGUAGE_DIM if self.policy.reads_language else 0
-        self.language = torch.zeros(1, dim, device=self.device)
+        self.language = torch.zeros(1, self.policy.language_dim, device=self.device)
 
     def check(self, obs: Observation) -> None:
         """Refuse what the policy cannot read."""
@@ -292,6 +289,7 @@ class BatchRunner:
     """
 
     def __init__(self, policy: Policy, batch: int = 1):
+        policy.require_language()  # before simulations start, not in the first episode
         self.policy, self.batch = policy, batch
         self._runners: dict[int, PolicyRunner] = {}
 
