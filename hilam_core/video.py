@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +18,94 @@ from hilam_core.files import replacing
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov")
 
 
-def read_video(path: str | Path, fps: float | None = None) -> np.ndarray:
-    """All frames as uint8 [T, H, W, 3], RGB, as `read_blocks` gives them."""
-    return np.concatenate(list(read_blocks(path, fps)))
+def read_video(path: str | Path) -> np.ndarray:
+    """Every frame once, uint8 [T, H, W, 3], as `frames_at` gives them."""
+    return np.stack(list(frames_at(path)))
 
 
-def read_blocks(path: str | Path, fps: float | None = None, size: int = 64) -> Iterator[np.ndarray]:
-    """Frames as a player shows them, uint8 [size or fewer, H, W, 3], RGB: turned and mirrored as the file's
-    display matrix says, with square pixels.
+def frames_at(path: str | Path, times_s: Iterable[float] | None = None) -> Iterator[np.ndarray]:
+    """Frames as a player shows them, uint8 [H, W, 3], RGB: turned and mirrored as the file's display matrix
+    says, with square pixels.
 
-    fps: so many frames a second, each the one on the screen at that time; by default every frame once.
+    times_s: ascending; the frame on the screen at each of them, in seconds after the first one, until the video
+    ends. What lies before is skipped, not decoded. By default every frame once.
 
     Raises:
         DataError: the video is missing, corrupt or empty, or changes its size.
     """
-    block: list[np.ndarray] = []
-    empty = True
+    times = None if times_s is None else iter(times_s)
+    shape: tuple[int, ...] | None = None
     try:
         with av.open(str(path)) as container:
-            for frame in _shown(container, fps):
-                empty = False
-                block.append(frame)
-                if len(block) == size:
-                    yield np.stack(block)
-                    block = []
-        if block:
-            yield np.stack(block)
+            for picture in _shown(container, times):
+                if shape not in (None, picture.shape):
+                    raise ValueError(f"its size changes from {shape} to {picture.shape}")
+                shape = picture.shape
+                yield picture
     except (av.FFmpegError, OSError, IndexError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a video: {error}") from None
-    if empty:
+    if shape is None and times is None:
         raise DataError(f"{path} holds no video frames")
 
 
-def _shown(container: av.container.InputContainer, fps: float | None) -> Iterator[np.ndarray]:
+def _shown(container: av.container.InputContainer, times: Iterator[float] | None) -> Iterator[np.ndarray]:
     stream = container.streams.video[0]
-    shape = float(stream.sample_aspect_ratio or 1)
-    if fps is None:
-        yield from (_picture(frame, shape) for frame in container.decode(stream))
+    pixel_shape = float(stream.sample_aspect_ratio or 1)
+    if times is None:
+        yield from (_picture(frame, pixel_shape) for frame in container.decode(stream))
         return
-    period = float(1 / (stream.average_rate or fps))
-    start, count, shown = None, 0, None
-    for i, frame in enumerate(container.decode(stream)):
-        time = i * period if frame.time is None else frame.time
-        start = time if start is None else start
-        picture = _picture(frame, shape)
-        # Asked in the middle of each interval: times are rounded to the container's clock.
-        while shown is not None and (count + 0.5) / fps < time - start:
-            yield shown
-            count += 1
-        shown, end = picture, time - start + period
-    while shown is not None and (count == 0 or (count + 0.5) / fps < end):
-        yield shown
-        count += 1
+    if (wanted := next(times, None)) is None:
+        return
+    shown, picture, end = None, None, 0.0
+    for time, frame in _timed(container, stream, wanted):
+        while shown is not None and wanted < time:
+            picture = _picture(shown, pixel_shape) if picture is None else picture
+            yield picture
+            if (wanted := next(times, None)) is None:
+                return
+        shown, picture, end = frame, None, time + _period(stream)
+    while shown is not None and wanted is not None and wanted < end:
+        yield _picture(shown, pixel_shape)
+        wanted = next(times, None)
+
+
+SEEK_S = 1.0  # below, decoding what lies before is as fast as looking for a key frame
+
+
+def _timed(
+    container: av.container.InputContainer, stream: Any, first_s: float
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """(seconds after the video's first frame, frame), from the last one before `first_s` that can be found."""
+    frames = container.decode(stream)
+    start = next(frames, None)
+    if start is None:
+        return
+    if start.time is None:  # a container without times
+        for i, frame in enumerate(itertools.chain([start], frames)):
+            yield i * _period(stream), frame
+        return
+    origin = start.time
+    if first_s > SEEK_S:
+        container.seek(int((origin + first_s) / stream.time_base), stream=stream)
+        frames = container.decode(stream)
+        found = next(frames, None)
+        if found is None or found.time is None or found.time - origin > first_s:  # no index, or a wrong one
+            container.seek(int(origin / stream.time_base), stream=stream)
+            frames = container.decode(stream)
+        else:
+            start = found
+            frames = itertools.chain([found], frames)
+    else:
+        frames = itertools.chain([start], frames)
+    time = 0.0
+    for frame in frames:
+        time = time + _period(stream) if frame.time is None else frame.time - origin
+        yield time, frame
+
+
+def _period(stream: Any) -> float:
+    """Seconds from one frame to the next, on average; 25 frames a second where the file does not say."""
+    return float(1 / (stream.average_rate or 25))
 
 
 def _picture(frame: av.VideoFrame, pixel_shape: float) -> np.ndarray:
@@ -86,11 +124,16 @@ def _picture(frame: av.VideoFrame, pixel_shape: float) -> np.ndarray:
 
 
 def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float = CONTROL_HZ, scale: int = 1
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: float = CONTROL_HZ,
+    scale: int = 1,
+    key_frames: int = 250,
 ) -> None:
     """Write uint8 [H, W, 3] RGB frames as H.264 that browsers play; whole or not at all.
 
-    scale: each pixel becomes a square of so many; scale * H and scale * W must be even.
+    scale: each pixel becomes a square of so many; scale * H and scale * W must be even. key_frames: frames
+    from one that can be jumped to, to the next.
 
     Raises:
         DataError: there are no frames, or their sides are odd.
@@ -99,13 +142,17 @@ def write_video(
     with replacing(path) as draft:
         try:
             with av.open(str(draft), "w", format="mp4") as container:
-                _encode(container, frames, fps, scale)
+                _encode(container, frames, fps, scale, key_frames)
         except (av.FFmpegError, OSError) as error:
             raise FileError(f"cannot write '{path}': {error}") from None
 
 
 def _encode(
-    container: av.container.OutputContainer, frames: Iterable[np.ndarray], fps: float, scale: int
+    container: av.container.OutputContainer,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    scale: int,
+    key_frames: int,
 ) -> None:
     stream = None
     for image in frames:
@@ -114,7 +161,8 @@ def _encode(
             if image.shape[0] % 2 or image.shape[1] % 2:
                 raise DataError(f"H.264 needs even sides, the frames are {image.shape[1]}x{image.shape[0]}")
             # crf 20 shows no artefacts at 128 px; one thread leaves the other cores to the simulation.
-            stream = container.add_stream("libx264", rate=round(fps), options={"crf": "20"})
+            options = {"crf": "20", "g": str(key_frames)}
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
             stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "yuv420p"
             stream.thread_count = 1
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))

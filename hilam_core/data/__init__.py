@@ -1,21 +1,24 @@
 """What the stages read and write: demonstrations, clips, stored latent actions and skills."""
 
-from hilam_core.data.clips import CAPTIONS, read_captions, read_clips
+from hilam_core.data.config import ReadConfig
 from hilam_core.data.episode import Clip, Episode, content_hash, describe_data, split_held_out
-from hilam_core.data.hdf5 import read_demonstrations
+from hilam_core.data.read import camera_names, read_clips, read_demonstrations, require_rate
 from hilam_core.data.stores import LatentStore, Lineage, SkillStore
+from hilam_core.data.videos import read_captions
 
 __all__ = [
-    "CAPTIONS",
     "Clip",
     "Episode",
     "LatentStore",
     "Lineage",
+    "ReadConfig",
     "SkillStore",
+    "camera_names",
     "content_hash",
     "describe_data",
     "read_captions",
     "read_clips",
     "read_demonstrations",
+    "require_rate",
     "split_held_out",
 ]

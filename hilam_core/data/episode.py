@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+
+from hilam_core.conventions import CONTROL_HZ
+from hilam_core.data.frames import Frames, picture_hash
+from hilam_core.errors import DataError
+from hilam_core.observation import proprioception
 
 HELD_OUT = 0.05
 """The share of episodes that no stage trains on: one in twenty, since policies need every demonstration."""
@@ -17,13 +22,16 @@ HELD_OUT = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """Frames of T steps at CONTROL_HZ without actions: what latent actions, skills and pretraining need."""
+    """Frames of T steps without actions: what latent actions, skills and pretraining need."""
 
     key: str
     """`<source>/<name>`, the name under which latents and skills are stored: `<file stem>/demo_<i>` of a
-    demonstration, `<file name>/video` of a video. Folders stand before it where two files share a name."""
-    frames: dict[str, np.ndarray]
-    """camera -> uint8 [T, H, W, 3], RGB, upright, memory-mapped."""
+    demonstration in HDF5, `<folder>/episode_<i>` of a LeRobot dataset, `<file name>/video` of a video. Folders
+    stand before it where two files share a name."""
+    frames: Mapping[str, Frames | np.ndarray]
+    """camera -> uint8 [T, H, W, 3], RGB, upright; of data on the disk decoded when they are read."""
+    fps: float = float(CONTROL_HZ)
+    """Frames a second."""
     instruction: str = ""
     """Empty where none is recorded."""
     attrs: dict[str, Any] = field(default_factory=dict)
@@ -50,41 +58,45 @@ class Clip:
     def _picture_hash(self, camera: str) -> str:
         if camera in self.picture_hashes:
             return self.picture_hashes[camera]
-        return picture_hash(self.frames[camera])
+        return picture_hash(np.asarray(self.frames[camera]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Episode(Clip):
     """A demonstration: row t holds the observation at t and the action taken from it."""
 
-    ee_pos: np.ndarray
-    """float64 [T, 3], metres, world frame."""
-    ee_quat: np.ndarray
-    """float64 [T, 4], xyzw, world frame."""
-    gripper_qpos: np.ndarray
-    """float64 [T, 2], metres."""
-    joint_pos: np.ndarray
-    """float64 [T, J], radians."""
     actions: np.ndarray
-    """float32 [T, A] in [-1, 1]."""
+    """float32 [T, A], in the units of the data (LIBERO's in [-1, 1])."""
+    states: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What was recorded of the robot, float64 [T, n] each. With LIBERO's names: `ee_pos` [T, 3] m and `ee_quat`
+    [T, 4] xyzw in the world frame, `gripper_qpos` [T, 2] m, `joint_pos` [T, J] rad. A LeRobot dataset has
+    `state`."""
     phases: list[str] | None = None
     """The expert's phase at each step, where recorded: ground truth for skill boundaries."""
 
     def __len__(self) -> int:
         return len(self.actions)
 
+    @property
+    def proprio(self) -> np.ndarray:
+        """What a policy may read of the robot, float32 [T, P]: `state`, else pose and fingers as
+        `proprioception` gives them. DataError where neither was recorded."""
+        if "state" in self.states:
+            return self.states["state"].astype(np.float32)
+        if self.has_gripper:
+            return proprioception(*(self.states[name] for name in ("ee_pos", "ee_quat", "gripper_qpos")))
+        raise DataError(f"{self.key} has no state of the robot, only {', '.join(self.states) or 'actions'}")
+
+    @property
+    def has_gripper(self) -> bool:
+        """Whether pose and fingers were recorded, which waypoints are made of."""
+        return {"ee_pos", "ee_quat", "gripper_qpos"} <= self.states.keys()
+
     def _numbers(self) -> list[np.ndarray]:
-        return [self.ee_pos, self.ee_quat, self.gripper_qpos, self.joint_pos, self.actions]
+        return [*(self.states[name] for name in sorted(self.states)), self.actions]
 
 
 AnyClip = TypeVar("AnyClip", bound=Clip)
-
-
-def picture_hash(frames: np.ndarray) -> str:
-    """Hash of the shape and the pixels of frames uint8 [T, H, W, 3]."""
-    digest = hashlib.sha256(str(frames.shape).encode())
-    digest.update(np.ascontiguousarray(frames).data)
-    return digest.hexdigest()
 
 
 def content_hash(clips: Iterable[Clip], cameras: Sequence[str] | None = None) -> str:
@@ -144,7 +156,8 @@ def _lowest(group: list[tuple[float, int]]) -> list[int]:
 
 
 def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
-    """The card's `data`: paths, number of clips and frames, content hash and the cameras it covers.
+    """The card's `data`: paths, number of clips and frames, frames a second, content hash and the cameras it
+    covers.
 
     Where all clips name the same `assets` and `assets_hash`, also these, so that a simulation can show a
     policy the pictures it was trained on.
@@ -156,6 +169,7 @@ def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
         "episodes": len(clips),
         "frames": sum(len(clip) for clip in clips),
         "cameras": sorted({camera for clip in clips for camera in clip.frames}),
+        "fps": clips[0].fps if clips else None,
         "hash": content_hash(clips),
         **{name: found[0] for name, found in drawn_from.items() if len(set(found)) == 1 and found[0]},
     }

@@ -1,129 +1,242 @@
-"""The frame cache: images are decoded once, into one memory-mapped array a file and camera.
+"""Pictures that are decoded when they are read, through a cache of bounded size.
 
-The first reader of a file fills a folder in `.frames` beside the data; every later program maps the array,
-starts in seconds and shares the page cache with the others. Entries are named by the hash of the file's
-content, so that a file put in the place of another is never taken for it; its content is read again only
-where size, times or inode changed.
+Decoded pictures lie in `.frames` beside the data, in pieces of some hundred frames a file. A piece is decoded
+when a frame of it is first read, and removed when the cache is full and it has not been read for the longest
+time; so neither memory nor disk need hold a data set. Pieces are named by the hash of the file's content: a
+file put in the place of another is never taken for it; its content is read again only where size, times or
+inode changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import math
+import operator
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from tqdm import tqdm
 
-from hilam_core.data.episode import picture_hash
 from hilam_core.errors import DataError
 from hilam_core.files import cache_folder, file_hash, replacing, writable_folder, write_json
 
-CACHE_VERSION = 2
-
-
-@dataclass(frozen=True)
-class MappedFrames:
-    """Frames of one file and camera."""
-
-    frames: np.ndarray
-    """uint8 [N, H, W, 3], memory-mapped."""
-    hashes: list[str]
-    """`picture_hash` of each batch that was decoded."""
-    file_hash: str
-    """Hash of the file's content."""
-
-
-def map_frames(path: Path, camera: str, decode: Callable[[], Iterable[np.ndarray]]) -> MappedFrames:
-    """The batches of `decode` one after the other; decoded on first use or when `path` has changed."""
-    folder = _cache_folder(path)
-    source = _file_hash(path, folder)
-    camera_name = quote(camera, safe="")
-    entry = f"{camera_name}.{hashlib.sha256(f'{CACHE_VERSION} {source}'.encode()).hexdigest()[:16]}"
-    array, hashes = folder / f"{entry}.npy", folder / f"{entry}.json"
-    try:
-        return MappedFrames(_map(array), json.loads(hashes.read_text()), source)
-    except (OSError, ValueError):  # not there yet, or damaged
-        write_json(hashes, _fill_cache(array, decode(), f"{path.name} {camera}"))
-    for stale in folder.glob("*.*"):
-        if stale.name.rpartition(".")[0].rpartition(".")[0] == camera_name and stale not in (array, hashes):
-            stale.unlink(missing_ok=True)
-    return MappedFrames(_map(array), json.loads(hashes.read_text()), source)
-
-
-def _map(path: Path) -> np.ndarray:
-    """The array in a .npy file of the cache, mapped and read-only.
-
-    torch maps it: its mappings keep no file open. Those of numpy do, and a process may open about a thousand.
-    """
-    import torch
-
-    with open(path, "rb") as file:
-        np.lib.format.read_magic(file)
-        shape, _, _ = np.lib.format.read_array_header_1_0(file)
-    size = _HEADER + math.prod(shape)
-    if path.stat().st_size != size:
-        raise ValueError(f"{path} is cut off")
-    bytes_ = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
-    frames: np.ndarray = bytes_[_HEADER:].reshape(shape)
-    frames.flags.writeable = False
-    return frames
-
-
-def _file_hash(path: Path, folder: Path) -> str:
-    """SHA-256 of a file, remembered in `folder` until its size, times or inode change."""
-    stat = path.stat()
-    state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    memory = folder / "source.json"
-    try:
-        known = json.loads(memory.read_text())
-        if known["state"] == state:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    digest = file_hash(path)
-    write_json(memory, {"state": state, "sha256": digest})
-    return digest
-
-
-def _fill_cache(cached: Path, batches: Iterable[np.ndarray], name: str) -> list[str]:
-    """Write batches [n, H, W, 3] as they come, then the header before them; returns their hashes."""
-    count, shape, hashes = 0, None, []
-    with replacing(cached) as draft, open(draft, "wb") as out:
-        out.write(bytes(_HEADER))
-        for batch in tqdm(batches, desc=f"decoding {name}", leave=False, delay=1):
-            if batch.ndim != 4 or batch.shape[-1] != 3 or batch.dtype != np.uint8:
-                raise DataError(f"{name}: images are {batch.dtype} {list(batch.shape)}, not uint8 [T,H,W,3]")
-            if shape not in (None, batch.shape[1:]):
-                raise DataError(f"{name}: images of different sizes, {shape} and {batch.shape[1:]}")
-            shape = batch.shape[1:]
-            count += len(batch)
-            hashes.append(picture_hash(batch))
-            out.write(np.ascontiguousarray(batch).data)
-        out.seek(0)
-        out.write(_npy_header((count, *(shape or (0, 0, 3)))))
-    return hashes
-
-
+CACHE_VERSION = 3
+PIECE_FRAMES = 256
+PIECE_BYTES = 64 << 20  # of large pictures fewer: reading one frame may decode a whole piece
+MIN_PIECE_FRAMES = 16
 _HEADER = 128
+
+Decode = Callable[[int, int], Iterable[np.ndarray]]
+"""(start, stop) -> those frames in order, as blocks uint8 [n, H, W, 3]."""
+
+
+class Source:
+    """A data file: the hash of its content, and facts that are found once and remembered beside its pictures."""
+
+    def __init__(self, path: Path, cache_gb: float, root: Path | None = None):
+        """cache_gb: how large the cache that holds its pictures may grow; root: the folder that has the cache,
+        by default the file's own."""
+        root = root or path.parent
+        self.path, self.cache, self.cache_bytes = path, _cache_of(root), int(cache_gb * 1e9)
+        self.folder = writable_folder(self.cache / path.relative_to(root))
+        self.sha256, self._facts = self._recall()
+
+    def _recall(self) -> tuple[str, dict[str, Any]]:
+        stat = self.path.stat()
+        state = [CACHE_VERSION, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        known = _read_json(self.folder / "source.json")
+        if known.get("state") == state:
+            return str(known["sha256"]), known["facts"]
+        digest = file_hash(self.path)
+        same = known.get("sha256") == digest and known.get("state", [None])[0] == CACHE_VERSION
+        facts = known["facts"] if same else {}
+        if not same:
+            for stale in self.folder.glob("*.npy"):
+                stale.unlink(missing_ok=True)
+        self._write(state, digest, facts)
+        return digest, facts
+
+    def _write(self, state: list[int], digest: str, facts: dict[str, Any]) -> None:
+        write_json(self.folder / "source.json", {"state": state, "sha256": digest, "facts": facts})
+
+    def fact(self, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` gave (JSON) when it was first asked for `name` of this content."""
+        if name not in self._facts:
+            self._facts[name] = find()
+            state = _read_json(self.folder / "source.json").get("state", [])
+            self._write(state, self.sha256, self._facts)
+        return self._facts[name]
+
+    def piece(self, name: str, number: int) -> Path:
+        """The file of the cache that holds a piece of the pictures called `name`."""
+        return self.folder / f"{quote(name, safe='')}.{self.sha256[:12]}.{number}.npy"
+
+
+class Frames:
+    """The pictures of one clip and camera, uint8 [T, H, W, 3], RGB, upright: read like an array, decoded when
+    they are read."""
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, source: Source, name: str, shape: Sequence[int], decode: Decode):
+        self.source, self.name, self.decode = source, name, decode
+        self.shape = (int(shape[0]), int(shape[1]), int(shape[2]), 3)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """One frame by its number, several by a slice or an array of numbers; further indices select pixels."""
+        if isinstance(key, tuple):
+            block = self[key[0]]
+            return block[key[1:]] if block.ndim == 3 else block[(slice(None), *key[1:])]
+        if isinstance(key, slice):
+            return self._read(range(*key.indices(len(self))))
+        if np.ndim(key):
+            return self._read([self._row(row) for row in np.asarray(key).tolist()])
+        return self._read([self._row(key)])[0]
+
+    def _row(self, key: Any) -> int:
+        row = operator.index(key)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"frame {row} of {len(self)}")
+        return row % len(self)
+
+    def _read(self, rows: Sequence[int]) -> np.ndarray:
+        out = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        size, at = self.piece_frames, 0
+        for number, group in itertools.groupby(rows, lambda row: row // size):
+            offsets = [row - number * size for row in group]
+            self._copy(number, offsets, out[at : at + len(offsets)])
+            at += len(offsets)
+        return out
+
+    @property
+    def piece_frames(self) -> int:
+        """Frames of a piece."""
+        return pieces_of(self.shape)
+
+    def _copy(self, number: int, offsets: list[int], out: np.ndarray) -> None:
+        """Frames of a piece, from the cache where it is there and whole."""
+        start = number * self.piece_frames
+        count, bytes_ = min(self.piece_frames, len(self) - start), out[0].nbytes
+        path = self.source.piece(self.name, number)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                stat = os.fstat(file.fileno())
+                if stat.st_size != _HEADER + count * bytes_:
+                    raise FileNotFoundError(path)  # cut off
+                if offsets == list(range(offsets[0], offsets[0] + len(offsets))):
+                    os.preadv(file.fileno(), [out], _HEADER + offsets[0] * bytes_)
+                else:
+                    for row, offset in zip(out, offsets, strict=True):
+                        os.preadv(file.fileno(), [row], _HEADER + offset * bytes_)
+                if time.time() - stat.st_mtime > 1:  # when it was last read; once a second is often enough
+                    os.utime(file.fileno())
+        except FileNotFoundError:
+            block = self._decoded(start, start + count)
+            store_piece(self.source, self.name, number, block)
+            out[:] = block[offsets]
+
+    def _decoded(self, start: int, stop: int) -> np.ndarray:
+        """Frames from the file itself; DataError where it does not hold what it held."""
+        block = np.concatenate([np.empty((0, *self.shape[1:]), np.uint8), *self.decode(start, stop)])
+        if block.shape != (stop - start, *self.shape[1:]) or block.dtype != np.uint8:
+            raise DataError(
+                f"{self.source.path}: {self.name} gives frames {block.dtype} {list(block.shape)} from {start} "
+                f"on, not uint8 {[stop - start, *self.shape[1:]]}: the file is damaged or has changed"
+            )
+        return block
+
+
+def pieces_of(shape: Sequence[int]) -> int:
+    """Frames of a piece of pictures [T, H, W, 3]."""
+    fitting = PIECE_BYTES // max(1, int(np.prod(shape[1:])))
+    return min(PIECE_FRAMES, max(MIN_PIECE_FRAMES, fitting))
+
+
+def picture_hash(frames: np.ndarray) -> str:
+    """Hash of the shape and the pixels of frames uint8 [T, H, W, 3]."""
+    digest = hashlib.sha256(str(frames.shape).encode())
+    digest.update(np.ascontiguousarray(frames).data)
+    return digest.hexdigest()
+
+
+def store_piece(source: Source, name: str, number: int, block: np.ndarray, evict: bool = True) -> None:
+    """Keep a decoded piece; without `evict` only where there is room."""
+    block = np.ascontiguousarray(block)
+    if not _make_room(source.cache, _HEADER + block.nbytes, source.cache_bytes, evict):
+        return
+    with replacing(source.piece(name, number)) as draft, open(draft, "wb") as out:
+        out.write(_npy_header(block.shape))
+        out.write(block.data)
+
+
+_used: dict[Path, int] = {}
+_lock = threading.Lock()
+
+
+def _make_room(cache: Path, size: int, limit: int, evict: bool) -> bool:
+    """Whether there is room for `size` bytes more, if need be after removing what was not read for longest.
+
+    Readers keep a file that they have open. Sizes are summed up anew whenever the cache seems full: other
+    processes fill it too.
+    """
+    with _lock:
+        if cache not in _used or _used[cache] + size > limit:
+            pieces = sorted(_pieces(cache))
+            _used[cache] = sum(bytes_ for _, bytes_, _ in pieces)
+            if _used[cache] + size > limit:
+                if not evict:
+                    return False
+                # A tenth more than needed, so that the folder is not listed for every piece.
+                for _, bytes_, path in pieces:
+                    if _used[cache] + size <= 0.9 * limit:
+                        break
+                    path.unlink(missing_ok=True)
+                    _used[cache] -= bytes_
+        _used[cache] += size
+        return True
+
+
+def _pieces(cache: Path) -> Iterable[tuple[int, int, Path]]:
+    """(time of the last reading, bytes, path) of every piece in a cache."""
+    for path in cache.rglob("*.npy"):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
+        yield stat.st_mtime_ns, stat.st_size, path
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """A version 1.0 .npy header of fixed length, so that it can be written once the data are counted."""
+    """A version 1.0 .npy header of fixed length, so that frames begin at the same place in every file."""
     text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
     return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + text.ljust(_HEADER - 11) + b"\n"
 
 
-def _cache_folder(path: Path) -> Path:
-    """A folder of the file's own in `.frames` beside the data, or in the user's cache folder where the data
-    are read-only."""
-    beside = path.parent / ".frames"
-    if os.access(beside if beside.exists() else path.parent, os.W_OK):
-        return writable_folder(beside / path.name)
-    place = hashlib.sha256(str(path.parent.resolve()).encode()).hexdigest()[:12]
-    return writable_folder(cache_folder("frames", place, path.name))
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and "facts" in content else {}
+
+
+def _cache_of(folder: Path) -> Path:
+    """`.frames` in a folder of data, or below the user's cache folder where the data are read-only."""
+    beside = folder / ".frames"
+    if os.access(beside if beside.exists() else folder, os.W_OK):
+        return beside
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return cache_folder("frames", place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hilam_core.errors import DataError
@@ -17,8 +17,10 @@ def as_list(paths: Paths) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
 
 
-def find_files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files with these suffixes (or in capitals) in `paths` and the folders among them; each once, by name.
+def find_sources(paths: Paths, is_source: Callable[[Path], bool], kinds: str) -> list[Path]:
+    """What `is_source` takes of `paths`, and of the entries of the folders among them; each once, by name.
+
+    kinds: what is taken, for a message.
 
     Raises:
         DataError: a path does not exist, or is a file of another kind.
@@ -27,14 +29,12 @@ def find_files(paths: Paths, suffixes: tuple[str, ...]) -> list[Path]:
     for path in as_list(paths):
         if not path.exists():
             raise DataError(f"{path} does not exist")
-        if path.is_dir():
-            files = [p for p in path.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith(".")]
-        elif path.suffix.lower() in suffixes:
-            files = [path]
-        else:
-            raise DataError(f"{path} is none of {', '.join('*' + suffix for suffix in suffixes)}")
-        for file in files:
-            found.setdefault(file.resolve(), file)
+        if path.is_file() and not is_source(path):
+            raise DataError(f"{path} is none of {kinds}")
+        entries = path.iterdir() if path.is_dir() and not is_source(path) else [path]
+        for entry in entries:
+            if not entry.name.startswith(".") and is_source(entry):
+                found.setdefault(entry.resolve(), entry)
     return sorted(found.values(), key=lambda p: (p.name, str(_plain(p))))
 
 
