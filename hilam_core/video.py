@@ -27,8 +27,8 @@ def frames_at(path: str | Path, times_s: Iterable[float] | None = None) -> Itera
     """Frames as a player shows them, uint8 [H, W, 3], RGB: turned and mirrored as the file's display matrix
     says, with square pixels.
 
-    times_s: ascending; the frame on the screen at each of them, in seconds after the first one, until the video
-    ends. What lies before is skipped, not decoded. By default every frame once.
+    times_s: ascending; the frame on the screen at each of them, in seconds after the first one, until the
+    video ends. What lies before is skipped, not decoded. By default every frame once.
 
     Raises:
         DataError: the video is missing, corrupt or empty, or changes its size.
@@ -75,7 +75,7 @@ SEEK_S = 1.0  # below, decoding what lies before is as fast as looking for a key
 def _timed(
     container: av.container.InputContainer, stream: Any, first_s: float
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """(seconds after the video's first frame, frame), from the last one before `first_s` that can be found."""
+    """(seconds after the video's first frame, frame), from one at or before `first_s` on."""
     frames = container.decode(stream)
     start = next(frames, None)
     if start is None:
@@ -162,7 +162,9 @@ def _encode(
                 raise DataError(f"H.264 needs even sides, the frames are {image.shape[1]}x{image.shape[0]}")
             # crf 20 shows no artefacts at 128 px; one thread leaves the other cores to the simulation.
             options = {"crf": "20", "g": str(key_frames)}
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+            stream = container.add_stream(
+                "libx264", rate=Fraction(fps).limit_denominator(1001), options=options
+            )
             stream.height, stream.width, stream.pix_fmt = *image.shape[:2], "yuv420p"
             stream.thread_count = 1
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))

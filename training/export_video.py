@@ -9,13 +9,14 @@ first: `collect_demos.py --rerender ... --image-size 256`.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import tyro
 from tqdm import tqdm
 
-from hilam_core.conventions import CONTROL_HZ
-from hilam_core.data import CAPTIONS, Episode, read_captions, read_demonstrations
+from hilam_core.data import Episode, ReadConfig, camera_names, read_captions, read_demonstrations
+from hilam_core.data.videos import CAPTIONS
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import replacing, writable_folder
 from hilam_core.observation import prepare_image
@@ -26,15 +27,15 @@ from hilam_core.video import write_video
 @dataclass(frozen=True)
 class Config:
     data: tuple[Path, ...] = (Path("data/libero_object"),)
-    """Files or folders of demonstrations."""
+    """Demonstrations: files (*.hdf5), LeRobot datasets, or folders of them."""
     out: Path = Path("data/video")
     """Folder to write to."""
-    camera: str = "agentview"
-    """Camera whose images to write."""
+    camera: str | None = None
+    """Camera whose images to write, by default the first of the data."""
     size: int | None = None
     """Pixels of both sides, even; by default the shorter side as recorded."""
-    limit: int | None = None
-    """At most this many demonstrations of each file."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
 
 
 def write_captions(path: Path, captions: dict[str, dict]) -> None:
@@ -48,20 +49,21 @@ def caption_of(episode: Episode, camera: str, size: int | None) -> dict:
     source, _, number = episode.key.rpartition("/")
     task = source.rpartition("/")[2]
     return {
-        "file": f"{task.removesuffix('_demo')}_{int(number.removeprefix('demo_')):04d}.mp4",
+        "file": f"{task.removesuffix('_demo')}_{int(number.rpartition('_')[2]):04d}.mp4",
         "caption": episode.instruction,
         "frames": len(episode),
-        "fps": CONTROL_HZ,
+        "fps": episode.fps,
         "camera": camera,
         "size": size or min(episode.frames[camera].shape[1:3]),
     }
 
 
 def main(config: Config) -> None:
-    episodes = read_demonstrations(config.data, limit=config.limit, cameras=(config.camera,))
-    rows = [caption_of(episode, config.camera, config.size) for episode in episodes]
+    camera = config.camera or camera_names(config.data, config.read)[0]
+    episodes = read_demonstrations(config.data, (camera,), config.read)
+    rows = [caption_of(episode, camera, config.size) for episode in episodes]
     writable_folder(config.out)
-    captions = read_captions(config.out / CAPTIONS)
+    captions = read_captions(config.out / CAPTIONS[0])
     for row in rows:
         if row["size"] < 2 or row["size"] % 2:
             raise ConfigError(
@@ -78,12 +80,12 @@ def main(config: Config) -> None:
         for episode, row in zip(tqdm(episodes, unit="video"), rows, strict=True):
             video = config.out / row["file"]
             if row["file"] not in captions or not video.exists():
-                frames = (prepare_image(frame, row["size"]) for frame in episode.frames[config.camera])
-                write_video(video, frames, CONTROL_HZ)
+                frames = (prepare_image(frame, row["size"]) for frame in episode.frames[camera])
+                write_video(video, frames, episode.fps)
                 captions[row["file"]] = row
     finally:
-        write_captions(config.out / CAPTIONS, captions)
-    print(f"{config.out}: {len(rows)} videos and {CAPTIONS}")
+        write_captions(config.out / CAPTIONS[0], captions)
+    print(f"{config.out}: {len(rows)} videos and {CAPTIONS[0]}")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tyro
 from tqdm import tqdm
 
-from hilam_core.cards import checkpoint_hash
-from hilam_core.data import Clip, Episode, LatentStore, Lineage, read_clips, split_held_out
+from hilam_core.cards import checkpoint_hash, load_card
+from hilam_core.data import (
+    Clip,
+    Episode,
+    LatentStore,
+    Lineage,
+    ReadConfig,
+    camera_names,
+    read_clips,
+    require_rate,
+    split_held_out,
+)
 from hilam_core.device import choose_device
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import action_probe, extract_latents, load_lam
@@ -28,15 +39,16 @@ class Config:
     lam: Path = Path("runs/lam")
     """Latent action model: a folder written by train_lam or import_uniskill."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Folders or files with demonstrations (*.hdf5) or videos."""
+    """Demonstrations (*.hdf5), LeRobot datasets or videos: files, or folders of them."""
     out: Path = Path("data/libero_object/latents.h5")
     """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
-    camera: str = "agentview"
-    """Camera whose frames are labelled; a video counts as this one."""
+    camera: str | None = None
+    """Camera whose frames are labelled, by default the first that the model learned from; a video counts as
+    this one."""
     gap: int | None = None
     """Gap k between the two frames; by default the one in the model's card."""
-    limit: int | None = None
-    """At most this many episodes of each file."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
     device: str = "auto"
     """Where the model runs: auto, cpu, cuda or cuda:N."""
 
@@ -46,23 +58,30 @@ class Config:
 
 
 def main(config: Config) -> None:
-    model = load_lam(config.lam, str(choose_device(config.device)))
+    card, model = load_card(config.lam), load_lam(config.lam, str(choose_device(config.device)))
     gap = model.gap if config.gap is None else config.gap
-    clips = read_clips(config.data, (config.camera,), config.limit)
+    camera = config.camera or learned_camera(config, card)
+    clips = read_clips(config.data, (camera,), config.read)
+    require_rate(clips, card["data"].get("fps") or clips[0].fps, config.lam)
     for clip in clips:
         if len(clip) <= gap:
             raise DataError(f"{clip.key} has {len(clip)} frames, latent actions {gap} frames apart need more")
-    lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), config.camera, gap)
-    attrs = LatentStore.attrs_of(lineage, config.data, config.limit, clips, model.latent_dim)
+    lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), camera, gap)
+    attrs = LatentStore.attrs_of(lineage, config.data, config.read.limit, clips, model.latent_dim)
     LatentStore.check_target(config.out, attrs)
     latents = {}
     for clip in tqdm(clips, desc="latent actions"):
-        z = extract_latents(model, clip.frames[config.camera], gap)
+        z = extract_latents(model, clip.frames[camera], gap)
         latents[clip.key] = {"z": z, "valid": np.int64(len(z) - gap)}
-    contents = {clip.key: clip.content_hash((config.camera,)) for clip in clips}
+    contents = {clip.key: clip.content_hash((camera,)) for clip in clips}
     LatentStore(latents, attrs, contents).write(config.out)
     probe_actions(latents, clips, gap)
     print(f"{config.out}: {len(latents)} clips, {sum(len(c) for c in clips)} latent actions, k = {gap}")
+
+
+def learned_camera(config: Config, card: dict) -> str:
+    """The first camera that the model learned from, or the first of the data where its card names none."""
+    return (card["program"].get("cameras") or camera_names(config.data, config.read))[0]
 
 
 def probe_actions(latents: dict, clips: list[Clip], gap: int) -> None:

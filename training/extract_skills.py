@@ -12,10 +12,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import tyro
 from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.data import LatentStore, Lineage, SkillStore, read_clips, split_held_out
+from hilam_core.data import LatentStore, Lineage, ReadConfig, SkillStore, read_clips, split_held_out
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder, write_json
 from hilam_core.program import run_program
@@ -32,7 +33,9 @@ class Config:
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions: a file written by extract_latents."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Demonstrations (*.hdf5) or videos, for recorded phases and the pictures."""
+    """Demonstrations (*.hdf5), LeRobot datasets or videos, for recorded phases and the pictures."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
     out: Path = Path("data/libero_object/skills.h5")
     """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
     strips: int = 3
@@ -61,7 +64,7 @@ def main(config: Config) -> None:
     }
     SkillStore.check_target(config.out, attrs)
     camera, gap = store.lineage.camera, store.lineage.gap
-    clips = [clip for clip in read_clips(config.data, (camera,)) if clip.key in store]
+    clips = [clip for clip in read_clips(config.data, (camera,), config.read) if clip.key in store]
     store.require_clips(clips)
     skills = {
         key: extract_skills(model, arrays["z"], int(arrays["valid"]))

@@ -16,14 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import tyro
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.conventions import ACTION_DIM
-from hilam_core.data import Episode, describe_data, read_demonstrations
-from hilam_core.errors import CheckpointError, ConfigError
+from hilam_core.data import (
+    Episode,
+    ReadConfig,
+    camera_names,
+    describe_data,
+    read_demonstrations,
+    require_rate,
+)
+from hilam_core.errors import CheckpointError, ConfigError, DataError
 from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
-from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_input_statistics
+from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_action_units, set_input_statistics
 from hilam_core.policy.evaluate import held_out_metrics
 from hilam_core.policy.extract import predict_skills
 from hilam_core.policy.language import LANGUAGE_MODEL
@@ -40,7 +47,11 @@ class Config:
     """Train a policy on robot actions."""
 
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Folders or files with demonstrations (*.hdf5)."""
+    """Demonstrations: files (*.hdf5), LeRobot datasets, or folders of them."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
+    cameras: tuple[str, ...] = ()
+    """From scratch: cameras that the policy reads, by default all of the data."""
     pretrained: Path | None = None
     """Policy of pretrain_policy to start from; by default none: flat BAKU from scratch."""
     preset: str | None = None
@@ -63,7 +74,8 @@ class Config:
     """Whose sentence embeddings are read: MiniLM (the default), or a T5, by its folder or a name that
     transformers knows. A pretrained policy keeps its own."""
     waypoint: bool = True
-    """Also learn the waypoint: where the gripper next opens or closes. Not with --blind."""
+    """Also learn the waypoint, where the gripper next opens or closes, if the data have pose and fingers. Not
+    with --blind."""
     train: TrainConfig = field(default_factory=lambda: TrainConfig(steps=14_000, lr=1e-3, ema_decay=0.999))
     """Optimisation."""
 
@@ -76,19 +88,33 @@ class Config:
             raise ConfigError(
                 f"high_lr is for --pretrained, not negative, and beside a train.lr, got {self.high_lr}"
             )
+        if self.cameras and (self.blind or self.pretrained is not None):
+            raise ConfigError("cameras are those of the pretrained policy, and none with blind")
         if not 0 < self.share <= 1:
             raise ConfigError(f"share must be in (0, 1], got {self.share}")
 
 
-def make_policy(config: Config) -> Policy:
-    """The pretrained policy with fresh heads and pi^h frozen or slow, or a fresh one."""
-    torch.manual_seed(config.train.seed)
-    policy = Policy(fresh_shape(config)) if config.pretrained is None else load_pretrained(config.pretrained)
+def read(config: Config, pretrained: Policy | None) -> list[Episode]:
+    """The demonstrations, with the cameras that the policy reads."""
+    if pretrained is None:
+        cameras = () if config.blind else config.cameras or camera_names(config.data, config.read)
+        return read_demonstrations(config.data, cameras, config.read)
+    episodes = read_demonstrations(config.data, pretrained.spec.cameras, config.read)
+    require_rate(episodes, pretrained.card["data"].get("fps", episodes[0].fps), config.pretrained)
+    return episodes
+
+
+def make_policy(config: Config, pretrained: Policy | None, example: Episode) -> Policy:
+    """The pretrained policy with fresh heads and pi^h frozen or slow, or a fresh one, for demonstrations like
+    `example`."""
+    if config.waypoint and not config.blind and not example.has_gripper:
+        print("without waypoints: the data have no pose and fingers")
+    policy = pretrained or Policy(fresh_shape(config, example))
     if config.preset is not None:
         require_row(config.preset, policy.card or None, config.pretrained)
     if config.pretrained is not None:
         policy.low.requires_grad_(True)
-        policy.low.set_head(ACTION_DIM, config.waypoint)
+        policy.low.set_head(example.actions.shape[1], config.waypoint and example.has_gripper)
         if policy.high is not None:
             policy.high.requires_grad_(config.high_lr > 0)
         policy.require_language()
@@ -102,13 +128,15 @@ def make_policy(config: Config) -> Policy:
     return policy
 
 
-def fresh_shape(config: Config) -> PolicyConfig:
-    """The shape of a policy from scratch."""
-    base = BakuConfig(waypoint=config.waypoint and not config.blind)
+def fresh_shape(config: Config, example: Episode) -> PolicyConfig:
+    """The shape of a policy from scratch, for demonstrations like `example`."""
+    action_dim = example.actions.shape[1]
+    waypoint = config.waypoint and example.has_gripper
+    base = BakuConfig(cameras=tuple(example.frames), output_dim=action_dim, waypoint=waypoint)
     if config.blind:
-        shape = PolicyConfig.blind()
+        shape = PolicyConfig.blind(action_dim, example.proprio.shape[1])
     elif config.hierarchical:
-        shape = PolicyConfig.hierarchical(SKILL_DIM, base=base)
+        shape = PolicyConfig.hierarchical(SKILL_DIM, action_dim, base=base)
     else:
         shape = PolicyConfig.flat(base)
     shape = shape.reading(config.language_model or LANGUAGE_MODEL)
@@ -129,12 +157,24 @@ def load_pretrained(folder: Path) -> Policy:
 def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
     """Frames with the actions to imitate and, for a hierarchy, the skills that a frozen pi^h predicts, or the
     observations for one that learns."""
-    frames = PolicyFrames(episodes, policy.spec, language=policy.language_model)
+    proprio = policy.low.config.proprio_dim > 0
+    frames = PolicyFrames(episodes, policy.spec, proprio, policy.language_model)
     skills: np.ndarray | None = None
     learns = policy.high is not None and next(policy.high.parameters()).requires_grad
     if policy.high is not None and not learns:
         skills = predict_skills(policy, frames)
     return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills, learns)
+
+
+def require_one_shape(episodes: list[Episode]) -> None:
+    """DataError where demonstrations differ in the numbers of an action or of proprioception."""
+    first = episodes[0]
+    for episode in episodes:
+        if episode.actions.shape[1] != first.actions.shape[1]:
+            raise DataError(
+                f"{episode.key} has {episode.actions.shape[1]} numbers an action, {first.key} "
+                f"{first.actions.shape[1]}: train on one robot at a time"
+            )
 
 
 def first_share(episodes: list[Episode], share: float) -> list[Episode]:
@@ -150,14 +190,18 @@ def first_share(episodes: list[Episode], share: float) -> list[Episode]:
 
 def main(config: Config) -> None:
     writable_folder(config.out)
-    policy = make_policy(config)
-    episodes = read_demonstrations(config.data, cameras=policy.spec.cameras)
+    torch.manual_seed(config.train.seed)
+    pretrained = None if config.pretrained is None else load_pretrained(config.pretrained)
+    episodes = read(config, pretrained)
+    require_one_shape(episodes)
+    policy = make_policy(config, pretrained, episodes[0])
     training, held_out = hold_out(episodes)
     training = first_share(training, config.share)
     labels, test = label(policy, training), label(policy, held_out) if held_out else None
     if config.pretrained is None:
         for level in filter(None, (policy.low, policy.high)):
             set_input_statistics(level, labels.frames)
+    set_action_units(policy, labels.actions)
     parents = dict(policy.card.get("parents", {}))
     if config.pretrained is not None:
         parents["pretrained"] = checkpoint_hash(config.pretrained)

@@ -15,9 +15,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
+import tyro
 
-from hilam_core.conventions import CAMERAS
-from hilam_core.data import Clip, LatentStore, SkillStore, describe_data, read_clips
+from hilam_core.data import (
+    Clip,
+    LatentStore,
+    ReadConfig,
+    SkillStore,
+    camera_names,
+    describe_data,
+    read_clips,
+)
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig
@@ -40,9 +48,12 @@ class Config:
     """Pretrain pi^h and pi^l on pseudo-labels."""
 
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Folders or files with demonstrations (*.hdf5) or videos."""
-    cameras: tuple[str, ...] = CAMERAS
-    """Cameras that the policy reads; a video shows one, which counts as the first."""
+    """Demonstrations (*.hdf5), LeRobot datasets or videos: files, or folders of them."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
+    cameras: tuple[str, ...] = ()
+    """Cameras that the policy reads, by default all of the data; a video shows one, which counts as the
+    first."""
     latents: Path = Path("data/libero_object/latents.h5")
     """Latent actions z^l of these clips, by extract_latents."""
     skills: Path = Path("data/libero_object/skills.h5")
@@ -72,8 +83,6 @@ class Config:
     """Optimisation."""
 
     def __post_init__(self) -> None:
-        if not self.cameras:
-            raise ConfigError("cameras must name at least one")
         if self.latent_stage < 0:
             raise ConfigError(f"latent_stage must be at least 0, got {self.latent_stage}")
         if self.plan_period < 1:
@@ -128,7 +137,8 @@ def main(config: Config) -> None:
     writable_folder(config.out)
     latents = LatentStore.read(config.latents)
     camera = latents.lineage.camera
-    clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))))
+    config.cameras = config.cameras or camera_names(config.data, config.read)
+    clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))), config.read)
     latents.require_clips(clips).require_current()
     reads_skills = config.hierarchical or config.latent_stage
     skills, stage = read_skills(config, latents, clips) if reads_skills else (None, 0)

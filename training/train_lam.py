@@ -2,7 +2,7 @@
 
     python training/train_lam.py --data data/libero_object --out runs/lam
 
-Reads demonstrations (*.hdf5) or videos; writes runs/lam/{model.safetensors, card.json,
+Reads demonstrations (*.hdf5, LeRobot datasets) or videos; writes runs/lam/{model.safetensors, card.json,
 predictions_<camera>.png, tensorboard/}. One episode in twenty is held out; the card reports errors on those.
 Ctrl-C saves; the same command continues. --start goes on with a model that there is, such as UniSkill's.
 """
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import tyro
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.data import describe_data, read_clips
+from hilam_core.data import ReadConfig, camera_names, describe_data, read_clips
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.lam import (
@@ -35,13 +36,13 @@ class Config:
     """Train the latent action model on frames alone."""
 
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """Folders or files with demonstrations (*.hdf5) or videos."""
+    """Demonstrations (*.hdf5), LeRobot datasets or videos: files, or folders of them."""
     out: Path = Path("runs/lam")
     """Folder for checkpoint, picture and logs; continued when it holds an unfinished run."""
-    cameras: tuple[str, ...] = ("agentview",)
-    """Cameras of the demonstrations to learn from; a video counts as the first."""
-    limit: int | None = None
-    """At most this many episodes of each file."""
+    cameras: tuple[str, ...] = ()
+    """Cameras to learn from, by default the first of the data; a video counts as the first of them."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
     min_gap: int = 4
     """Smallest gap k between the two frames, in frames."""
     max_gap: int = 16
@@ -73,7 +74,8 @@ class Config:
 
 def main(config: Config) -> None:
     writable_folder(config.out)
-    clips = read_clips(config.data, config.cameras, config.limit)
+    config.cameras = config.cameras or camera_names(config.data, config.read)[:1]
+    clips = read_clips(config.data, config.cameras, config.read)
     train_clips, held_out = hold_out(clips)
     pairs = FramePairs(train_clips, config.min_gap, config.max_gap)
     test_pairs = {

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
+import tyro
 
 from hilam_core.cards import checkpoint_hash
-from hilam_core.data import LatentStore, Lineage, describe_data, read_clips
+from hilam_core.data import LatentStore, Lineage, ReadConfig, describe_data, read_clips
 from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.lam import LatentActionModel, load_lam
@@ -38,11 +39,11 @@ class Config:
     lam: Path | None = None
     """The latent action model that made them, for L_rec; by default the folder that the file names."""
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
-    """The demonstrations (*.hdf5) or videos they were made of, whose frames L_rec compares with."""
+    """The demonstrations (*.hdf5), LeRobot datasets or videos they were made of, whose frames L_rec reads."""
     out: Path = Path("runs/skills")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
-    limit: int | None = None
-    """At most this many episodes of each file."""
+    read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
+    """What to read of the data."""
     model: SkillConfig = field(default_factory=SkillConfig)
     """Architecture and target chunk lengths."""
     loss: LossConfig = field(default_factory=LossConfig)
@@ -67,7 +68,7 @@ def main(config: Config) -> None:
             f"latent_dim is {config.model.latent_dim}, {config.latents} holds {store.latent_dim}"
         )
     config.model = replace(config.model, latent_dim=store.latent_dim)
-    clips = read_clips(config.data, (lineage.camera,), config.limit)
+    clips = read_clips(config.data, (lineage.camera,), config.read)
     store.require_clips(clips)
     training, held_out = hold_out(clips)
     batches = SkillBatches(training, store, lineage.camera, lineage.gap)

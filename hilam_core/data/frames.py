@@ -37,7 +37,7 @@ Decode = Callable[[int, int], Iterable[np.ndarray]]
 
 
 class Source:
-    """A data file: the hash of its content, and facts that are found once and remembered beside its pictures."""
+    """A data file: the hash of its content, and facts that are found once and kept beside its pictures."""
 
     def __init__(self, path: Path, cache_gb: float, root: Path | None = None):
         """cache_gb: how large the cache that holds its pictures may grow; root: the folder that has the cache,
@@ -98,8 +98,8 @@ class Frames:
     def __getitem__(self, key: Any) -> np.ndarray:
         """One frame by its number, several by a slice or an array of numbers; further indices select pixels."""
         if isinstance(key, tuple):
-            block = self[key[0]]
-            return block[key[1:]] if block.ndim == 3 else block[(slice(None), *key[1:])]
+            block, pixels = self[key[0]], key[1:]
+            return block[pixels if block.ndim == 3 else (slice(None), *pixels)]
         if isinstance(key, slice):
             return self._read(range(*key.indices(len(self))))
         if np.ndim(key):
@@ -137,10 +137,10 @@ class Frames:
                 if stat.st_size != _HEADER + count * bytes_:
                     raise FileNotFoundError(path)  # cut off
                 if offsets == list(range(offsets[0], offsets[0] + len(offsets))):
-                    os.preadv(file.fileno(), [out], _HEADER + offsets[0] * bytes_)
+                    os.preadv(file.fileno(), [out.data], _HEADER + offsets[0] * bytes_)
                 else:
                     for row, offset in zip(out, offsets, strict=True):
-                        os.preadv(file.fileno(), [row], _HEADER + offset * bytes_)
+                        os.preadv(file.fileno(), [row.data], _HEADER + offset * bytes_)
                 if time.time() - stat.st_mtime > 1:  # when it was last read; once a second is often enough
                     os.utime(file.fileno())
         except FileNotFoundError:

@@ -27,12 +27,11 @@ class Reader:
     name: Callable[[Path], str]
 
 
-READERS = (
+DEMONSTRATIONS = (
     Reader(is_demonstrations, hdf5_cameras, read_hdf5, lambda path: path.stem),
     Reader(is_lerobot, lerobot_cameras, read_lerobot, lambda path: path.resolve().name),
-    Reader(is_video, video_cameras, read_videos, lambda path: path.name),
 )
-KINDS = ", ".join(f"*{suffix}" for suffix in (*HDF5_SUFFIXES, *VIDEO_SUFFIXES))
+VIDEOS = Reader(is_video, video_cameras, read_videos, lambda path: path.name)
 
 
 def read_clips(
@@ -46,33 +45,20 @@ def read_clips(
     Raises:
         DataError: anything is missing, corrupt or of another kind, or has another rate than the rest.
     """
-    config = config or ReadConfig()
-    clips: list[Clip] = []
-    for reader, sources in _find(paths):
-        named = source_names({source: reader.name(source) for source in sources})
-        clips += reader.read(named, cameras, config)
-    require_rate(clips, clips[0].fps, clips[0].key)
-    return clips
+    return _read(paths, (*DEMONSTRATIONS, VIDEOS), cameras, config)
 
 
 def read_demonstrations(
     paths: Paths, cameras: Sequence[str] | None = None, config: ReadConfig | None = None
 ) -> list[Episode]:
-    """`read_clips` where every clip has actions.
-
-    Raises:
-        DataError: as `read_clips`; a clip without actions.
-    """
-    clips = read_clips(paths, cameras, config)
-    for clip in clips:
-        if not isinstance(clip, Episode):
-            raise DataError(f"{clip.key} has no actions: only demonstrations can be used here")
-    return [clip for clip in clips if isinstance(clip, Episode)]
+    """`read_clips` of what has actions; videos in folders are passed over."""
+    episodes = _read(paths, DEMONSTRATIONS, cameras, config)
+    return [episode for episode in episodes if isinstance(episode, Episode)]
 
 
 def camera_names(paths: Paths, config: ReadConfig | None = None) -> tuple[str, ...]:
     """The cameras of the first of the data in `paths`."""
-    reader, sources = _find(paths)[0]
+    reader, sources = _find(paths, (*DEMONSTRATIONS, VIDEOS))[0]
     names = tuple(reader.cameras(sources[0], config or ReadConfig()))
     if not names:
         raise DataError(f"{sources[0]} has no camera")
@@ -88,13 +74,23 @@ def require_rate(clips: Sequence[Clip], fps: float, source: Path | str) -> None:
             )
 
 
-def _find(paths: Paths) -> list[tuple[Reader, list[Path]]]:
+def _read(
+    paths: Paths, readers: Sequence[Reader], cameras: Sequence[str] | None, config: ReadConfig | None
+) -> list[Clip]:
+    clips: list[Clip] = []
+    for reader, sources in _find(paths, readers):
+        named = source_names({source: reader.name(source) for source in sources})
+        clips += reader.read(named, cameras, config or ReadConfig())
+    require_rate(clips, clips[0].fps, clips[0].key)
+    return clips
+
+
+def _find(paths: Paths, readers: Sequence[Reader]) -> list[tuple[Reader, list[Path]]]:
     """The readers that are needed, each with what it is to read."""
-    sources = find_sources(paths, lambda path: any(reader.takes(path) for reader in READERS), KINDS)
-    found = [(reader, [source for source in sources if reader.takes(source)]) for reader in READERS]
+    suffixes = (*HDF5_SUFFIXES, *(VIDEO_SUFFIXES if VIDEOS in readers else ()))
+    kinds = ", ".join([*(f"*{suffix}" for suffix in suffixes), "a LeRobot dataset"])
+    sources = find_sources(paths, lambda path: any(reader.takes(path) for reader in readers), kinds)
     if not sources:
-        raise DataError(
-            f"neither demonstrations (*.hdf5, LeRobot datasets) nor videos ({', '.join(VIDEO_SUFFIXES)}) "
-            f"in {names_of(paths)}"
-        )
+        raise DataError(f"no data in {names_of(paths)}: neither {kinds}")
+    found = [(reader, [source for source in sources if reader.takes(source)]) for reader in readers]
     return [(reader, of_reader) for reader, of_reader in found if of_reader]

@@ -8,6 +8,7 @@ chunk length, A output.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -29,7 +30,8 @@ class BakuConfig:
     cameras: tuple[str, ...] = CAMERAS
     """none at all makes a blind policy"""
     patches: tuple[int, ...] = (8, 4)
-    """side of the compact encoder's patches for each camera, pixels: finest where objects look largest"""
+    """side of the compact encoder's patches for each camera, pixels: finest where objects look largest; the
+    last counts for all cameras that follow"""
     proprio_dim: int = 0
     """8 to read proprioception, as the blind policy must; else 0. With it a seeing policy imitates better and
     acts worse: it reads from the arm's position where the demonstrator was going, and ignores the images"""
@@ -59,8 +61,8 @@ class BakuConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if len(self.cameras) > len(self.patches):
-            raise ConfigError(f"patches needs a number for each camera of {self.cameras}, got {self.patches}")
+        if not self.patches:
+            raise ConfigError("patches needs a number, of the first camera")
         if self.shared_encoder and self.encoder.kind == "compact" and len(set(self.patches)) > 1:
             raise ConfigError(f"one encoder for all cameras has one size of patches, got {self.patches}")
 
@@ -132,10 +134,11 @@ class Baku(nn.Module):
         self.condition = nn.Linear(conditions, film_dim) if film_dim else None
         # A shared encoder lies under the name of the first camera.
         cameras = config.cameras[:1] if config.shared_encoder else config.cameras
+        last = itertools.repeat(config.patches[-1])
         self.encoders = nn.ModuleDict(
             {
                 name: ImageEncoder(config.encoder, patch, film_dim or token_dim)
-                for name, patch in zip(cameras, config.patches, strict=False)
+                for name, patch in zip(cameras, itertools.chain(config.patches, last), strict=False)
             }
         )
         self.image_tokens = nn.ModuleDict(

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from hilam_core.data import Clip, LatentStore, SkillStore
 from hilam_core.errors import DataError
-from hilam_core.observation import ObservationSpec, prepare_image, proprioception
+from hilam_core.observation import ObservationSpec, prepare_image
 from hilam_core.policy.baku import Baku
 from hilam_core.policy.language import LANGUAGE_MODEL, embed_instruction
+from hilam_core.policy.model import Policy
 
 # Random shift, per 128 pixels of image: enough to keep a network from learning pixels by heart.
 SHIFT_PX = 4
@@ -25,7 +26,7 @@ Batch = dict[str, Any]
 
 
 class PolicyFrames:
-    """All frames of some clips as policies read them: images, proprioception [N, 8], language [N, D]."""
+    """All frames of some clips as policies read them: images, proprioception [N, P], language [N, D]."""
 
     def __init__(
         self,
@@ -61,9 +62,7 @@ class PolicyFrames:
         self.episode_of = np.repeat(np.arange(len(episodes)), lengths)
         self.proprio, self.embeddings = None, None
         if proprio:
-            self.proprio = np.concatenate(
-                [proprioception(e.ee_pos, e.ee_quat, e.gripper_qpos) for e in self.episodes]
-            )
+            self.proprio = np.concatenate([episode.proprio for episode in self.episodes])
         if language:
             instructions = sorted({episode.instruction for episode in episodes})
             self.embeddings = np.stack([embed_instruction(text, language) for text in instructions])
@@ -72,10 +71,13 @@ class PolicyFrames:
     def __len__(self) -> int:
         return len(self.first)
 
-    def waypoints(self) -> np.ndarray:
+    def waypoints(self) -> np.ndarray | None:
         """How far it is to where the gripper next starts to open or close, float32 [N, 3] m: hindsight, from
-        the recorded robot state. For fine-tuning alone: video has none."""
-        return np.concatenate([_next_gripper_event(e.ee_pos, e.gripper_qpos) for e in self.episodes])
+        the recorded robot state. None where pose and fingers were not recorded."""
+        if not all(episode.has_gripper for episode in self.episodes):
+            return None
+        states = [episode.states for episode in self.episodes]
+        return np.concatenate([_next_gripper_event(s["ee_pos"], s["gripper_qpos"]) for s in states])
 
     def chunks(
         self, values: np.ndarray, rows: np.ndarray, length: int, last: np.ndarray
@@ -207,9 +209,10 @@ class ActionLabels:
         batch = {
             **self.frames.inputs(rows, rng),
             **self.frames.chunks(self.actions, rows, self.chunk, self.frames.last),
-            "waypoint": torch.from_numpy(self.waypoint[rows]),
             "skill": None,
         }
+        if self.waypoint is not None:
+            batch["waypoint"] = torch.from_numpy(self.waypoint[rows])
         age = rng.integers(0, self.plan_period, len(rows)) if rng else np.zeros_like(rows)
         planned = np.maximum(rows - age, self.frames.first[rows])
         if self.skills is not None:
@@ -242,3 +245,11 @@ def set_target_statistics(level: Baku, targets: np.ndarray) -> None:
     mean, std = statistics(targets)
     level.output_mean.copy_(mean)
     level.output_std.copy_(std)
+
+
+def set_action_units(policy: Policy, actions: np.ndarray) -> None:
+    """Learn actions [N, A] that lie in [-1, 1], as LIBERO's, as they are, and others normalised."""
+    unit = float(np.abs(actions).max()) <= 1.001  # float32 may round what was within
+    policy.set_unit_actions(unit)
+    if not unit:
+        set_target_statistics(policy.low, actions)

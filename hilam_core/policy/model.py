@@ -42,6 +42,9 @@ class PolicyConfig:
     """temporal aggregation: a prediction made i steps ago weighs exp(-decay * i). ACT and BAKU favour the
     oldest (a negative decay): the arm then lags behind what the policy sees, and overshoots"""
 
+    unit_actions: bool = True
+    """actions lie in [-1, 1], as LIBERO's, and are clipped to it; else they are in the units of their data"""
+
     language_model: str = LANGUAGE_MODEL
     """whose sentence embeddings the policy reads: MiniLM, or a T5"""
     language_fingerprint: tuple[float, ...] = ()
@@ -53,9 +56,10 @@ class PolicyConfig:
         return PolicyConfig(low=low or BakuConfig(), **kwargs)
 
     @staticmethod
-    def blind(**kwargs: Any) -> PolicyConfig:
+    def blind(output_dim: int = ACTION_DIM, proprio_dim: int = PROPRIO_DIM, **kwargs: Any) -> PolicyConfig:
         """Flat BAKU without images: what proprioception and language alone can do."""
-        return PolicyConfig(low=BakuConfig(cameras=(), proprio_dim=PROPRIO_DIM), **kwargs)
+        low = BakuConfig(cameras=(), output_dim=output_dim, proprio_dim=proprio_dim)
+        return PolicyConfig(low=low, **kwargs)
 
     @staticmethod
     def hierarchical(
@@ -120,11 +124,15 @@ class Policy(nn.Module):
         """The configuration, with what fine-tuning changed in it."""
         return replace(self._config, low=self.low.config)
 
+    def set_unit_actions(self, unit: bool) -> None:
+        """Whether the actions it learns lie in [-1, 1]."""
+        self._config = replace(self._config, unit_actions=unit)
+
     @property
     def spec(self) -> ObservationSpec:
         """What this policy must be shown."""
         low = self._config.low
-        return ObservationSpec(low.cameras, self._config.image_size)
+        return ObservationSpec(low.cameras, self._config.image_size, low.proprio_dim or PROPRIO_DIM)
 
     @property
     def reads_language(self) -> bool:

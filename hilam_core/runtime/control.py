@@ -175,7 +175,8 @@ class ActionExecutor(_Conditioned):
         self.language = None
 
     def act(self, obs: Observation, skill: Skill, step: int) -> np.ndarray:
-        """The action float32 [7] in [-1, 1] for the observation of a control step; steps increase.
+        """The action float32 [A] for the observation of a control step; steps increase. It is in the units of
+        the data: LIBERO's in [-1, 1].
 
         Raises:
             NonFiniteError: the network gave NaN or infinity.
@@ -186,7 +187,8 @@ class ActionExecutor(_Conditioned):
         """The action of a step, from the chunk [L, A] that the network gave and earlier ones."""
         if not np.isfinite(chunk).all():
             raise NonFiniteError("the action is not finite; the checkpoint or its input is damaged")
-        return np.clip(self.aggregation(chunk, step), -1.0, 1.0).astype(np.float32)
+        action = self.aggregation(chunk, step).astype(np.float32)
+        return action.clip(-1.0, 1.0) if self.policy.config.unit_actions else action
 
 
 @torch.inference_mode()
@@ -243,7 +245,7 @@ class PolicyRunner:
         self.steps, self.skill = 0, None
 
     def act(self, raw: RawObservation | Mapping[str, Any]) -> np.ndarray:
-        """The action float32 [7] for a raw observation (or LiberoEnv's dictionary)."""
+        """The action float32 [A] for a raw observation (or LiberoEnv's dictionary)."""
         return _step([self], [raw], batch=1)[0]
 
 
@@ -298,6 +300,6 @@ class BatchRunner:
         self._runners.setdefault(slot, PolicyRunner(self.policy)).reset(instruction)
 
     def act(self, raws: Mapping[int, RawObservation | Mapping[str, Any]]) -> dict[int, np.ndarray]:
-        """The actions float32 [7] for raw observations (or LiberoEnv's dictionaries), both by slot."""
+        """The actions float32 [A] for raw observations (or LiberoEnv's dictionaries), both by slot."""
         actions = _step([self._runners[slot] for slot in raws], list(raws.values()), self.batch)
         return dict(zip(raws, actions, strict=True))

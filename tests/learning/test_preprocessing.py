@@ -133,4 +133,4 @@ def test_an_exported_video_shows_what_policies_see(tmp_path):
     frames = read_clips(tmp_path / "video")[0].frames["agentview"]
     expected = [prepare_image(frame, 48) for frame in read_demonstrations(path)[0].frames["agentview"]]
     assert frames.shape == (count, 48, 48, 3)
-    assert np.abs(frames.astype(int) - np.stack(expected)).mean() < 4
+    assert np.abs(frames[:].astype(int) - np.stack(expected)).mean() < 4

@@ -59,7 +59,9 @@ def test_a_policy_pretrained_on_video_alone_is_fine_tuned_on_demonstrations(labe
 
 
 def test_a_camera_that_videos_do_not_show_is_named(labelled):
-    result = program("pretrain_policy", *VIDEO, *STORES[:4], "--out", "runs/two", *SHORT, cwd=labelled)
+    result = program(
+        "pretrain_policy", *VIDEO, *STORES, "eye_in_hand", "--out", "runs/two", *SHORT, cwd=labelled
+    )
     assert result.code == 1 and "has no camera 'eye_in_hand', only agentview" in result.errors
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from hilam_core.data import content_hash, read_clips
 from hilam_core.errors import DataError
-from hilam_core.video import read_video, write_video
+from hilam_core.video import frames_at, read_video, write_video
 
 RED, GREEN, BLUE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
 
@@ -95,7 +95,7 @@ def test_clips_have_twenty_frames_a_second(tmp_path, rate, suffix):
 
 def test_a_frame_stays_until_the_next_one_is_due(tmp_path):
     path = record(tmp_path / "clip.mkv", ramp(4), times=[0, 50, 350, 400])
-    assert np.round(read_video(path, 20)[:8, 0, 0, 0] / 4).tolist() == [0, 1, 1, 1, 1, 1, 1, 2]
+    assert np.round(np.stack([*frames_at(path, np.arange(0.025, 0.4, 0.05))])[:, 0, 0, 0] / 4).tolist() == [0, 1, 1, 1, 1, 1, 1, 2]
 
 
 def test_videos_that_differ_in_suffix_or_folder_stay_apart(tmp_path):
@@ -134,7 +134,7 @@ def test_a_caption_beside_a_video_is_its_instruction(tmp_path):
 def test_latents_beside_videos_are_no_demonstrations(tmp_path):
     with h5py.File(tmp_path / "latents.h5", "w") as file:
         file.attrs["kind"] = "latents"
-    with pytest.raises(DataError, match=r"neither demonstrations .* nor videos"):
+    with pytest.raises(DataError, match=r"no data in .*: neither .*"):
         read_clips(tmp_path)
     write_video(tmp_path / "clip.mp4", ramp(4))
     assert [clip.key for clip in read_clips(tmp_path)] == ["clip.mp4/video"]
@@ -144,7 +144,7 @@ def test_long_videos_come_whole(tmp_path):
     frames = np.tile(ramp(50), (3, 1, 1, 1))
     write_video(tmp_path / "clip.mp4", frames)
     clip = read_clips(tmp_path)[0]
-    assert len(clip) == 150 and np.abs(clip.frames["agentview"].astype(int) - frames).mean() < 4
+    assert len(clip) == 150 and np.abs(clip.frames["agentview"][:].astype(int) - frames).mean() < 4
 
 
 def test_more_videos_than_a_process_may_open_files_are_read(tmp_path):
@@ -158,8 +158,6 @@ def test_more_videos_than_a_process_may_open_files_are_read(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert len(clips) == 60 and all(len(clip) == 4 for clip in clips)
-    with pytest.raises(ValueError, match="read-only"):
-        clips[0].frames["agentview"][0] = 0
 
 
 @pytest.mark.parametrize("kept", [0, 100, 1500])

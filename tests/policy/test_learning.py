@@ -251,11 +251,13 @@ def test_random_shift_moves_the_picture_and_repeats_its_edges():
 
 
 def test_waypoints_are_where_the_gripper_next_moves(demonstrations):
-    frames = PolicyFrames(read_demonstrations(demonstrations, limit=1)[:1], Policy(PolicyConfig.tiny()).spec)
+    frames = PolicyFrames(read_demonstrations(demonstrations)[:1], Policy(PolicyConfig.tiny()).spec)
     episode = frames.episodes[0]
     opening = np.where(np.arange(len(episode)) < 20, 0.04, 0.01)  # closes between steps 19 and 20
-    moved = type(episode)(**{**vars(episode), "gripper_qpos": np.stack([opening, -opening], 1)})
+    moved = type(episode)(
+        **{**vars(episode), "states": {**episode.states, "gripper_qpos": np.stack([opening, -opening], 1)}}
+    )
     frames.episodes = [moved]
-    waypoints = frames.waypoints()
-    np.testing.assert_allclose(waypoints[:20], episode.ee_pos[19] - episode.ee_pos[:20], atol=1e-6)
-    np.testing.assert_allclose(waypoints[20:], episode.ee_pos[-1] - episode.ee_pos[20:], atol=1e-6)
+    waypoints, position = frames.waypoints(), episode.states["ee_pos"]
+    np.testing.assert_allclose(waypoints[:20], position[19] - position[:20], atol=1e-6)
+    np.testing.assert_allclose(waypoints[20:], position[-1] - position[20:], atol=1e-6)
