@@ -82,7 +82,9 @@ def hdf5_cameras(path: Path, config: ReadConfig) -> list[str]:
         return _cameras(demo, _layout(demo))
 
 
-def read_hdf5(sources: Mapping[Path, str], cameras: Sequence[str] | None, config: ReadConfig) -> list[Episode]:
+def read_hdf5(
+    sources: Mapping[Path, str], cameras: Sequence[str] | None, config: ReadConfig
+) -> list[Episode]:
     """Episodes of files, in order of demo number; sources: file -> what to call it in keys.
 
     Raises DataError for anything that is missing, corrupt, incomplete, or in LIBERO's layout but recorded in

@@ -271,7 +271,9 @@ def _from_video(path: Path, times_s: np.ndarray, start: int, stop: int) -> Itera
     yield np.stack(pictures)
 
 
-def _from_parquet(path: Path, key: str, index: int, steps: np.ndarray, start: int, stop: int) -> Iterator[np.ndarray]:
+def _from_parquet(
+    path: Path, key: str, index: int, steps: np.ndarray, start: int, stop: int
+) -> Iterator[np.ndarray]:
     rows = _read_parquet(path, [key], [("episode_index", "==", index)]).column(key)
     for step in steps[start:stop].tolist():
         data = rows[step].as_py()["bytes"]

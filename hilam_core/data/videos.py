@@ -66,9 +66,7 @@ def read_videos(sources: Mapping[Path, str], cameras: Sequence[str] | None, conf
     return clips
 
 
-def _open(
-    path: Path, name: str, camera: str, captions: Captions, config: ReadConfig
-) -> Clip | DataError:
+def _open(path: Path, name: str, camera: str, captions: Captions, config: ReadConfig) -> Clip | DataError:
     fps = config.fps or float(CONTROL_HZ)
     at = "" if fps == CONTROL_HZ else f"@{fps:g}"
     source = Source(path, config.cache_bound_gb)
@@ -168,7 +166,9 @@ def read_captions(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         if path.suffix.lower() == ".json":
-            rows = [{"file": row["id"], "caption": row["label"], **row} for row in json.loads(path.read_text())]
+            rows = [
+                {"file": row["id"], "caption": row["label"], **row} for row in json.loads(path.read_text())
+            ]
         elif path.suffix.lower() == ".csv":
             with open(path, newline="") as file:
                 rows = list(csv.DictReader(file))

@@ -95,7 +95,16 @@ def test_clips_have_twenty_frames_a_second(tmp_path, rate, suffix):
 
 def test_a_frame_stays_until_the_next_one_is_due(tmp_path):
     path = record(tmp_path / "clip.mkv", ramp(4), times=[0, 50, 350, 400])
-    assert np.round(np.stack([*frames_at(path, np.arange(0.025, 0.4, 0.05))])[:, 0, 0, 0] / 4).tolist() == [0, 1, 1, 1, 1, 1, 1, 2]
+    assert np.round(np.stack([*frames_at(path, np.arange(0.025, 0.4, 0.05))])[:, 0, 0, 0] / 4).tolist() == [
+        0,
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+        2,
+    ]
 
 
 def test_videos_that_differ_in_suffix_or_folder_stay_apart(tmp_path):
