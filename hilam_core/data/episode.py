@@ -26,8 +26,8 @@ class Clip:
 
     key: str
     """`<source>/<name>`, the name under which latents and skills are stored: `<file stem>/demo_<i>` of a
-    demonstration in HDF5, `<folder>/episode_<i>` of a LeRobot dataset, `<file name>/video` of a video. Folders
-    stand before it where two files share a name."""
+    demonstration in HDF5, `<folder>/episode_<i>` of a LeRobot dataset, `<file name>/video` of a video.
+    Folders stand before it where two files share a name."""
     frames: Mapping[str, Frames | np.ndarray]
     """camera -> uint8 [T, H, W, 3], RGB, upright; of data on the disk decoded when they are read."""
     fps: float = float(CONTROL_HZ)
@@ -68,9 +68,9 @@ class Episode(Clip):
     actions: np.ndarray
     """float32 [T, A], in the units of the data (LIBERO's in [-1, 1])."""
     states: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """What was recorded of the robot, float64 [T, n] each. With LIBERO's names: `ee_pos` [T, 3] m and `ee_quat`
-    [T, 4] xyzw in the world frame, `gripper_qpos` [T, 2] m, `joint_pos` [T, J] rad. A LeRobot dataset has
-    `state`."""
+    """What was recorded of the robot, float64 [T, n] each. With LIBERO's names: `ee_pos` [T, 3] m and
+    `ee_quat` [T, 4] xyzw in the world frame, `gripper_qpos` [T, 2] m, `joint_pos` [T, J] rad. A LeRobot
+    dataset has `state`."""
     phases: list[str] | None = None
     """The expert's phase at each step, where recorded: ground truth for skill boundaries."""
 

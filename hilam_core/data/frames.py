@@ -40,8 +40,8 @@ class Source:
     """A data file: the hash of its content, and facts that are found once and kept beside its pictures."""
 
     def __init__(self, path: Path, cache_gb: float, root: Path | None = None):
-        """cache_gb: how large the cache that holds its pictures may grow; root: the folder that has the cache,
-        by default the file's own."""
+        """cache_gb: how large the cache that holds its pictures may grow; root: the folder that has the
+        cache, by default the file's own."""
         root = root or path.parent
         self.path, self.cache, self.cache_bytes = path, _cache_of(root), int(cache_gb * 1e9)
         self.folder = writable_folder(self.cache / path.relative_to(root))
@@ -96,7 +96,7 @@ class Frames:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """One frame by its number, several by a slice or an array of numbers; further indices select pixels."""
+        """One frame by its number, several by a slice or an array of numbers; the rest selects pixels."""
         if isinstance(key, tuple):
             block, pixels = self[key[0]], key[1:]
             return block[pixels if block.ndim == 3 else (slice(None), *pixels)]
@@ -153,8 +153,8 @@ class Frames:
         block = np.concatenate([np.empty((0, *self.shape[1:]), np.uint8), *self.decode(start, stop)])
         if block.shape != (stop - start, *self.shape[1:]) or block.dtype != np.uint8:
             raise DataError(
-                f"{self.source.path}: {self.name} gives frames {block.dtype} {list(block.shape)} from {start} "
-                f"on, not uint8 {[stop - start, *self.shape[1:]]}: the file is damaged or has changed"
+                f"{self.source.path}: {self.name} gives frames {block.dtype} {list(block.shape)} from "
+                f"{start} on, not uint8 {[stop - start, *self.shape[1:]]}: the file is damaged or has changed"
             )
         return block
 

@@ -182,7 +182,7 @@ def _find_pictures(
         images = demo["obs"][dataset][:]
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
             raise DataError(
-                f"{source.path}: {_name(demo)} has {dataset}: images are {images.dtype} {list(images.shape)}, "
+                f"{source.path}: {_name(demo)}/{dataset}: images are {images.dtype} {list(images.shape)}, "
                 "not uint8 [T,H,W,3]"
             )
         images = np.ascontiguousarray(images[:, ::-1] if upside_down else images)
@@ -277,8 +277,8 @@ def _quaternions(demo: h5py.Group) -> np.ndarray:
 
 
 def _instruction(path: Path, demo: h5py.Group, said: Mapping[str, Any], layout: Layout) -> str:
-    """LIBERO's: from `problem_info`, else from the file name without its scene. Robomimic's: from `lang` of the
-    demonstration's `ep_meta`, as its successors write it, else the environment's name in words."""
+    """LIBERO's: from `problem_info`, else from the file name without its scene. Robomimic's: from `lang` of
+    the demonstration's `ep_meta`, as its successors write it, else the environment's name in words."""
     if layout is ROBOMIMIC:
         try:
             return str(json.loads(demo.attrs["ep_meta"])["lang"])

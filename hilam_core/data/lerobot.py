@@ -81,7 +81,7 @@ class _Dataset:
             raise DataError(f"{root / INFO} does not describe a LeRobot dataset: {error!r}") from None
         if not version.startswith("v3."):
             raise DataError(
-                f"{root} is a LeRobot dataset of version {version}, {VERSION} is read: convert it with lerobot"
+                f"{root} is a LeRobot dataset of version {version}, not {VERSION}: convert it with lerobot"
             )
         return cls(root, info)
 

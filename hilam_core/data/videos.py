@@ -42,7 +42,8 @@ def read_videos(sources: Mapping[Path, str], cameras: Sequence[str] | None, conf
     Each video is decoded once, in threads, to know that it is whole; that is remembered.
 
     Raises:
-        DataError: a video cannot be read, or nothing moves in it; with `skip_broken` these are listed instead.
+        DataError: a video cannot be read, or nothing moves in it; with `skip_broken` these are listed
+        instead.
     """
     camera = [*(cameras or ()), CAMERAS[0]][0]
     captions = Captions(config.captions)
@@ -177,5 +178,5 @@ def read_captions(path: Path) -> dict[str, dict[str, Any]]:
         return {str(row["file"]): {**row, "caption": str(row["caption"])} for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is no list of captions ({error!r}): rows need 'file' and 'caption', in JSON 'id' and 'label'"
+            f"{path} is no list of captions ({error!r}): rows need 'file' and 'caption', or in JSON 'id', 'label'"
         ) from None
