@@ -178,5 +178,5 @@ def read_captions(path: Path) -> dict[str, dict[str, Any]]:
         return {str(row["file"]): {**row, "caption": str(row["caption"])} for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is no list of captions ({error!r}): rows need 'file', 'caption', or in JSON 'id', 'label'"
+            f"{path} is no list of captions ({error!r}): rows need 'file', 'caption' or in JSON 'id', 'label'"
         ) from None
