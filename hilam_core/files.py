@@ -122,6 +122,13 @@ def file_hash(path: Path | str) -> str:
     return digest.hexdigest()
 
 
+def state_folder(*names: str) -> Path:
+    """What must outlive a process and is no cache: below $XDG_STATE_HOME/hilam, else ~/.local/state/hilam."""
+    return _below_home("XDG_STATE_HOME", Path(".local", "state"), "states: set XDG_STATE_HOME").joinpath(
+        *names
+    )
+
+
 def cache_folder(*names: str) -> Path:
     """The folder of a cache below $HILAM_CACHE, else $XDG_CACHE_HOME/hilam, else ~/.cache/hilam; not made.
 
@@ -129,8 +136,12 @@ def cache_folder(*names: str) -> Path:
     """
     if chosen := os.environ.get("HILAM_CACHE"):
         return Path(chosen).expanduser().absolute().joinpath(*names)
+    return _below_home("XDG_CACHE_HOME", Path(".cache"), "caches: set HILAM_CACHE").joinpath(*names)
+
+
+def _below_home(variable: str, folder: Path, advice: str) -> Path:
     try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        home = Path(os.environ.get(variable) or Path.home() / folder)
     except RuntimeError:  # a container's user without a name
-        raise FileError("this user has no home folder for caches: set HILAM_CACHE to a folder") from None
-    return home.absolute().joinpath("hilam", *names)
+        raise FileError(f"this user has no home folder for {advice} to a folder") from None
+    return home.absolute() / "hilam"

@@ -97,21 +97,6 @@ class Limits:
         return self.max_linear_m_s * time_s / 2
 
 
-@dataclass(frozen=True)
-class SpeedLimits:
-    """Limits on the norms of the commanded velocity."""
-
-    # Just above what full action on all three axes gives (sqrt(3) times 1 m/s and 10 rad/s): no limit.
-    max_linear_m_s: float = 1.75
-    max_angular_rad_s: float = 17.5
-
-    def apply(self, twist: np.ndarray) -> np.ndarray:
-        """Twist float64[6] (m/s, rad/s) with its linear and its angular part each within its limit."""
-        return np.concatenate(
-            [limit_norm(twist[:3], self.max_linear_m_s), limit_norm(twist[3:], self.max_angular_rad_s)]
-        )
-
-
 def _stop_time_s(speed: float, acceleration: float, jerk: float) -> float:
     if speed >= acceleration**2 / jerk:
         return speed / acceleration + acceleration / jerk

@@ -30,6 +30,7 @@ STALLED_S = 1.0
 # A state that fails so long while commands come is a broken driver, not a hiccup: someone must look.
 LOST_S = 1.0
 QUIET_S = 1.0  # a hold is repeated so long, should a message be lost; then the arm's driver holds alone
+_ROUNDING_M = 1e-6
 _NO_MOTION = np.zeros(6)
 
 
@@ -110,7 +111,7 @@ class SafetyMonitor:
         self.gripper_m: float | None = None
         self._twist: np.ndarray | None = None
         self._stamp_ns, self._arrived_s = 0, -math.inf
-        self._refused = ""  # why the last proposal was refused
+        self.refused = ""  # why the last proposal was refused
         self._pose: Pose | None = None
         self._pose_problem, self._pose_stamp_ns, self._pose_arrived_s = "", 0, -math.inf
         self._joints_arrived_s = -math.inf
@@ -129,13 +130,13 @@ class SafetyMonitor:
         if problem:
             self.refuse_proposal(problem)
             return
-        self._twist, self._stamp_ns, self._arrived_s, self._refused = twist, stamp_ns, now_s, ""
+        self._twist, self._stamp_ns, self._arrived_s, self.refused = twist, stamp_ns, now_s, ""
         if self.goals and self._pose is not None:
             self.goals.aim(self._pose, twist)
 
     def refuse_proposal(self, problem: str) -> None:
         """A proposal came that cannot be followed: its source is not trusted until a sound one comes."""
-        self._twist, self._refused = None, f"the proposed command {problem}"
+        self._twist, self.refused = None, f"the proposed command {problem}"
         self._count("refused")
 
     def propose_gripper(self, gripper_m: float) -> float | None:
@@ -146,7 +147,7 @@ class SafetyMonitor:
         if self.stop.reason:
             return None
         limited = min(max(gripper_m, self.limits.gripper_min_m), self.limits.gripper_max_m)
-        if limited != gripper_m:
+        if abs(limited - gripper_m) > _ROUNDING_M:
             self._count("limited gripper")
         self.gripper_m = limited
         return limited
@@ -155,10 +156,14 @@ class SafetyMonitor:
         """Take in the measured pose."""
         norm = float(np.linalg.norm(quat_xyzw))
         if not (np.isfinite(position).all() and math.isfinite(norm) and norm > 0):
-            self._pose_problem = "the measured pose is not finite, or no rotation"
+            self.refuse_pose("the measured pose is not finite, or no rotation")
             return
         self._pose_problem, self._pose_stamp_ns, self._pose_arrived_s = "", stamp_ns, now_s
         self._pose = Pose(np.asarray(position, np.float64), np.asarray(quat_xyzw, np.float64) / norm)
+
+    def refuse_pose(self, problem: str) -> None:
+        """A measured pose came that says nothing."""
+        self._pose_problem = problem
 
     def observe_joints(
         self, names: Sequence[str], positions: Sequence[float], stamp_ns: int, now_s: float
@@ -172,6 +177,14 @@ class SafetyMonitor:
         """Lockstep: a proposal waits, and the state that it answers is there."""
         stamps = (self._pose_stamp_ns, self.joints.stamp_ns)
         return self._twist is not None and all(stamp == self._stamp_ns for stamp in stamps)
+
+    def answered(self) -> None:
+        """Lockstep: the proposal has its command."""
+        self._twist = None
+
+    def let_go(self) -> None:
+        """Follow nothing from now on: the arm stops and holds."""
+        self.refuse_proposal("counts no more: the monitor ends")
 
     # The stop
 
@@ -284,7 +297,7 @@ class SafetyMonitor:
 
     def _proposal_problem(self, now_ns: int, now_s: float) -> str:
         if self._twist is None:
-            return self._refused or "no command was proposed yet"
+            return self.refused or "no command was proposed yet"
         if not self.clocked:
             return ""
         problem = stamp_problem(self._stamp_ns, now_ns, self.limits.max_command_age_s)

@@ -10,6 +10,7 @@ and whole trajectories equal stock LIBERO's to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mujoco
@@ -99,6 +100,15 @@ class OperationalSpaceController:
         if delta[3:].any():  # without a rotation the orientation aimed at stays
             self._goal_mat = self._functions.set_goal_orientation(delta[3:], self._mat)
 
+    def aim(self, position: np.ndarray, rotation: np.ndarray) -> None:
+        """Make a pose of the site the goal: position float64 [3] m, rotation [3, 3], world frame."""
+        self._goal_pos[:], self._goal_mat = position, rotation
+
+    def stiffen(self, stiffness: float) -> None:
+        """Another stiffness in 1/s^2 than LIBERO's 150, critically damped."""
+        self._kp = np.full(6, stiffness)
+        self._kd = 2 * np.sqrt(self._kp)
+
     def torques(self) -> np.ndarray:
         """Joint torques in Nm, float64 [7], for the state last read and the current goal."""
         error, wrench = self._error, self._wrench
@@ -163,9 +173,22 @@ class Stepper:
 
     def advance(self, action: np.ndarray) -> None:
         """Apply an action, float64 [7] in [-1, 1], for one control period."""
+        path = self._finger_path(action[6], self._substeps)
+        self._run(path, lambda: self._controller.set_goal(action[:6]))
+        self._problem._post_process()
+
+    def follow(self, position: np.ndarray, rotation: np.ndarray, closing: float, substeps: int) -> None:
+        """Pull the site towards a pose (as of `OperationalSpaceController.aim`) for some substeps.
+
+        closing: positive closes the fingers, negative opens them.
+        """
+        path = self._finger_path(closing, substeps)
+        self._run(path, lambda: self._controller.aim(position, rotation))
+
+    def _run(self, finger_path: np.ndarray, set_goal: Callable[[], None]) -> None:
         model, data, controller = self._model, self._data, self._controller
         low, high = self._torque_limits
-        for substep, fingers in enumerate(self._finger_path(action[6])):
+        for substep, fingers in enumerate(finger_path):
             mujoco.mj_fwdPosition(model, data)
             mujoco.mj_fwdVelocity(model, data)
             if self._exact:
@@ -175,19 +198,18 @@ class Stepper:
                     self._solve()
                 controller.read()
             if substep == 0:
-                controller.set_goal(action[:6])
+                set_goal()
             np.minimum(np.maximum(controller.torques(), low), high, out=self._arm_ctrl)
             self._grip_ctrl[:] = fingers
             self._solve()
             mujoco.mj_checkAcc(model, data)
             mujoco.mj_Euler(model, data)
         self._fresh = False
-        self._problem._post_process()
 
-    def _finger_path(self, command: float) -> np.ndarray:
-        """Finger controls [substeps, 2]: they move towards open (-1) or closed (+1) at a fixed speed."""
-        move = np.array([-1.0, 1.0]) * _GRIPPER_SPEED * np.sign(command)
-        path = np.add.accumulate([self._fingers] + [move] * self._substeps)[1:].clip(-1.0, 1.0)
+    def _finger_path(self, closing: float, substeps: int) -> np.ndarray:
+        """Finger controls [substeps, 2]: they close (positive) or open (negative) at a fixed speed."""
+        move = np.array([-1.0, 1.0]) * _GRIPPER_SPEED * np.sign(closing)
+        path = np.add.accumulate([self._fingers] + [move] * substeps)[1:].clip(-1.0, 1.0)
         self._fingers = path[-1]
         return self._grip_bias + self._grip_weight * path
 

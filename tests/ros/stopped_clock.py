@@ -29,7 +29,7 @@ class StoppedClock(Node):
         self.clock = self.create_publisher(Clock, "/clock", 10)
         self.observations = self.create_publisher(Observation, "observation", 10)
         self.skills = self.create_publisher(LatentSkill, "skill", 10)
-        self.create_subscription(TwistStamped, "delta_twist_cmds", self.on_twist, 10)
+        self.create_subscription(TwistStamped, "proposed_twist", self.on_twist, 10)
         self.skill_dim, self.seq, self.moved, self.held = skill_dim, 0, False, False
         self.task = self.create_publisher(Task, "task", latched)
         self.task.publish(Task(episode=1, instruction=INSTRUCTION, active=True))

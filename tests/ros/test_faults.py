@@ -134,11 +134,9 @@ def test_beside_another_source_of_commands_the_executor_holds_until_it_is_gone(
         domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=5000
     )
     launch.wait_for("episode begins")
-    other = workspace.start(
-        "ros2 topic pub -r 5 /delta_twist_cmds geometry_msgs/msg/TwistStamped '{}'", domain
-    )
+    other = workspace.start("ros2 topic pub -r 5 /proposed_twist geometry_msgs/msg/TwistStamped '{}'", domain)
     health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
-    health.wait_for("another node publishes /delta_twist_cmds: stop one")
+    health.wait_for("another node publishes /proposed_twist: stop one")
     other.interrupt()
     health = workspace.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
     health.wait_for("name: action_executor\n  message: ready")

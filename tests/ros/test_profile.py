@@ -1,20 +1,25 @@
 """Profiles are complete and free of typing errors, and are checked against the checkpoint."""
 
 from dataclasses import asdict
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hilam_ros.profile import (
+    LIMITS,
     ProfileError,
     check_cameras,
     default_policy,
     load_settings,
     read_comments,
     read_profile,
+    require_limits,
 )
 from ros_workspace import PACKAGES
 
-from hilam_core.runtime.limits import SpeedLimits
+from hilam_core.runtime.limits import Limits
+from hilam_core.runtime.safety import LatchedStop, SafetyMonitor
 from hilam_core.runtime.units import CommandScale
 
 CONFIG = PACKAGES / "hilam_ros" / "config"
@@ -35,11 +40,12 @@ def test_shipped_profiles_load_and_differ_only_in_known_parameters():
         found, settings = load_settings(path.stem, CONFIG)
         assert found == path
         assert settings.keys() == LIBERO.keys()
+        require_limits(path)
     assert load_settings("franka_crisp", CONFIG)[1]["max_linear_m_s"] == 0.4
 
 
 def test_libero_profile_states_what_osc_pose_means():
-    expected = asdict(CommandScale()) | asdict(SpeedLimits())
+    expected = asdict(CommandScale())
     assert {name: LIBERO[name] for name in expected} == expected
 
 
@@ -65,8 +71,32 @@ def test_the_comments_of_libero_yaml_are_the_help_of_the_launch():
     assert set(SIMULATION) <= comments.keys() <= LIBERO.keys()
 
 
+def test_the_profile_of_an_arm_must_state_every_limit_itself(tmp_path):
+    stated = {name: LIBERO[name] for name in (*LIMITS, "command_hz")}
+    whole = write_profile(tmp_path / "whole.yaml", **stated)
+    require_limits(Path(whole))
+    del stated["max_linear_m_s2"]
+    profile = write_profile(tmp_path / "mine.yaml", **stated)
+    load_settings(profile, CONFIG)  # in simulation another's limits are as good
+    with pytest.raises(ProfileError, match=r"mine.yaml' lacks limits of this arm: max_linear_m_s2$"):
+        require_limits(Path(profile))
+    require_limits(Path(profile), {"max_linear_m_s2": "1.0", "max_linear_m_s": ""})
+
+
 BAD_VALUES = {
     "max_linear_m_s is nan, must be finite": {"max_linear_m_s": float("nan")},
+    "the workspace is empty: z from 1 to 0 m": {
+        "workspace_min_m": [0.0, 0.0, 1.0],
+        "workspace_max_m": [9.0] * 2 + [0.0],
+    },
+    "joint_min_rad has 1 entries, must have 7": {"joint_min_rad": [0.0]},
+    "gripper_open_m is 0.04, the gripper may go from 0.0 to 0.03 m": {"gripper_max_m": 0.03},
+    "max_command_age_s is 0.04: at a control_hz of 20.0 the next command is too late": {
+        "max_command_age_s": 0.04
+    },
+    "command_hz is 10.0, less than control_hz 20.0": {"command_hz": 10.0},
+    "command_hz is 0: goal poses are interpolated": {"command_mode": "pose"},
+    "gripper_interface 'magic' is not one of topic, gripper_command": {"gripper_interface": "magic"},
     "max_angular_rad_s is -1.0, must be greater than 0": {"max_angular_rad_s": -1.0},
     "control_hz is 0.0, must be greater than 0": {"control_hz": 0.0},
     "pairing_wait_s is -0.1, must not be negative": {"pairing_wait_s": -0.1},
@@ -92,9 +122,22 @@ def test_values_that_cannot_work_are_refused_in_one_line_with_the_file(tmp_path,
 
 def test_the_command_line_overrides_the_profile_and_the_profile_libero(tmp_path):
     profile = write_profile(tmp_path / "mine.yaml", control_hz=10.0, task="3", use_sim_time=True)
-    given = {"control_hz": "5", "device": "cuda:1", "camera_topics": "[a, b]", "seed": "", "task": "7"}
+    given = {
+        "control_hz": "5",
+        "max_command_age_s": "0.5",
+        "device": "cuda:1",
+        "camera_topics": "[a, b]",
+        "seed": "",
+        "task": "7",
+    }
     _, settings = load_settings(profile, CONFIG, given)
-    chosen = {"control_hz": 5.0, "device": "cuda:1", "camera_topics": ["a", "b"], "task": "7"}
+    chosen = {
+        "control_hz": 5.0,
+        "max_command_age_s": 0.5,
+        "device": "cuda:1",
+        "camera_topics": ["a", "b"],
+        "task": "7",
+    }
     assert settings == LIBERO | {"use_sim_time": True} | chosen
     assert isinstance(settings["control_hz"], float)
 
@@ -126,3 +169,19 @@ def test_default_policy_is_the_shipped_one_or_the_environments(monkeypatch):
     assert default_policy() == PACKAGES.parents[1] / "checkpoints" / "libero_object"
     monkeypatch.setenv("HILAM_POLICY", "/models/mine")
     assert str(default_policy()) == "/models/mine"
+
+
+def test_no_limit_of_libero_touches_what_a_policy_can_do(tmp_path):
+    limits = Limits(**{n: tuple(v) if isinstance(v := LIBERO[n], list) else v for n in LIMITS})
+    monitor = SafetyMonitor(limits, LatchedStop(tmp_path / "stop.json"), LIBERO["control_hz"], clocked=False)
+    scale, rng = CommandScale(), np.random.default_rng(0)
+    extreme = rng.choice([-1.0, 1.0], (200, 7))
+    home_rad = [0.0, -0.16, 0.0, -2.44, 0.0, 2.23, 0.79]
+    for step, action in enumerate([*extreme, *rng.uniform(-1, 1, (200, 7))], start=1):
+        monitor.observe_pose(np.zeros(3), np.array([1.0, 0, 0, 0]), step, 0.0)
+        monitor.observe_joints(LIBERO["arm_joints"], home_rad, step, 0.0)
+        monitor.propose(scale.to_twist(action), step, step, 0.0)
+        np.testing.assert_array_equal(monitor.step(step, 0.0).twist, scale.to_twist(action))
+        gripper_m = scale.to_gripper(action)
+        assert monitor.propose_gripper(gripper_m) == pytest.approx(gripper_m, abs=1e-9)
+    assert not monitor.counters

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import yaml
 from domains import next_domain
-from ros_workspace import TASK
+from hilam_ros.profile import LIMITS, read_profile
+from ros_workspace import PACKAGES, TASK
 
 STEPS = 25
 
@@ -249,8 +250,10 @@ def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
 def start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, pose_frame):
     """The arm's launch with goals in fr3_link0, and a simulated arm whose pose is in `pose_frame`."""
     profile = tmp_path / "goals.yaml"
-    profile.write_text("/**:\n  ros__parameters:\n    command_mode: pose\n    base_frame: fr3_link0\n")
-    profile.write_text(profile.read_text() + "    cameras: [agentview, eye_in_hand]\n    image_size: 128\n")
+    libero = read_profile(PACKAGES / "hilam_ros" / "config" / "libero.yaml")
+    chosen = {name: libero[name] for name in (*LIMITS, "cameras", "image_size")}
+    chosen |= {"command_mode": "pose", "command_hz": 50.0, "base_frame": "fr3_link0"}
+    profile.write_text(yaml.safe_dump({"/**": {"ros__parameters": chosen}}))
     arm = workspace.start(
         f"ros2 launch hilam_ros arm.launch.py profile:={profile} policy:={random_checkpoint}", domain
     )
@@ -263,7 +266,7 @@ def test_goals_in_another_frame_than_the_measured_pose_are_refused(workspace, ra
     domain = next_domain()
     goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
     arm = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "world")
-    arm.wait_for("the pose is in frame 'world', goals are in base_frame 'fr3_link0'")
+    arm.wait_for("the measured pose is in frame 'world', the limits in base_frame 'fr3_link0'")
     assert "position" not in goals.output
 
 

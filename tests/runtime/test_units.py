@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hilam_core.runtime.limits import SpeedLimits
 from hilam_core.runtime.units import CommandScale, NonFiniteError, PoseTarget
 
 
@@ -21,16 +20,6 @@ def test_full_action_is_what_osc_pose_means_by_it():
     assert twist[5] / scale.control_hz == pytest.approx(-0.5)
     assert scale.to_gripper(np.array([0, 0, 0, 0, 0, 0, -1])) == 0.04
     assert scale.to_gripper(np.array([0, 0, 0, 0, 0, 0, 1])) == 0.0
-
-
-def test_speed_limits_shorten_the_motion_without_turning_it():
-    twist = SpeedLimits(max_linear_m_s=0.1, max_angular_rad_s=0.5).apply(np.array([0.6, 0.8, 0, 0, 5.0, 0]))
-    np.testing.assert_allclose(twist, [0.06, 0.08, 0, 0, 0.5, 0])
-
-
-def test_no_limit_touches_full_action_in_simulation():
-    full = CommandScale().to_twist(np.ones(7))
-    np.testing.assert_array_equal(SpeedLimits().apply(full), full)
 
 
 def test_a_binary_gripper_is_commanded_by_the_sign():

@@ -95,6 +95,7 @@ class Workspace:
         log = self.folder / f"{mark}.log"
         domain = domain if domain is not None else next_domain()
         variables = {"HILAM_TEST_MARK": mark, "ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
+        variables["XDG_STATE_HOME"] = str(self.folder / f"state_{mark}")  # no test sees another's stop
         with log.open("wb") as out:
             process = subprocess.Popen(
                 ["bash", "-c", f"{self.environment} && exec {command}"],

@@ -24,7 +24,13 @@ setup(
     entry_points={
         "console_scripts": [
             f"{node} = {package_name}.main:{node}"
-            for node in ("libero_bridge", "camera_ingest", "skill_planner", "action_executor")
+            for node in (
+                "libero_bridge",
+                "camera_ingest",
+                "skill_planner",
+                "action_executor",
+                "safety_monitor",
+            )
         ],
     },
 )

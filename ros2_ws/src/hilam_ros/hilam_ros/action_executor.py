@@ -1,11 +1,11 @@
-"""action_executor: pi^l. One command to the arm for every observation, with the skill that is due."""
+"""action_executor: pi^l. One proposed command for every observation, with the skill that is due."""
 
 from __future__ import annotations
 
 import time
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import TwistStamped
 from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
 from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray
@@ -14,9 +14,8 @@ from hilam_core.runtime.control import ActionExecutor, Skill
 from hilam_core.runtime.gate import StaleError, StepGate
 from hilam_core.runtime.schedule import PlanSchedule
 from hilam_core.runtime.stamps import Watchdog
-from hilam_core.runtime.units import PoseTarget
-from hilam_ros.messages import stamp_to_ns
-from hilam_ros.node import NodeError, command_scale, run_node, speed_limits
+from hilam_ros.messages import stamp_to_ns, twist_message
+from hilam_ros.node import command_scale, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
@@ -27,10 +26,10 @@ ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the n
 
 
 class ActionExecutorNode(PolicyNode):
-    """Publishes twist (or target pose) and gripper commands, and `cycle_timing`.
+    """Publishes `proposed_twist` and `proposed_gripper`, and `cycle_timing`.
 
     In lockstep a step waits for the skill of its plan period. In real time it takes the newest, and where
-    observation or skill are too old, of another clock or not finite, it commands zero motion.
+    observation or skill are too old, of another clock or not finite, it proposes zero motion.
     """
 
     def __init__(self) -> None:
@@ -40,8 +39,7 @@ class ActionExecutorNode(PolicyNode):
         super().configure()
         self.low_level = ActionExecutor(self.policy)
         self.low_level.warm_up(self.blank_observation())
-        self.scale, self.limits = command_scale(self), speed_limits(self)
-        self.pose_target = PoseTarget(self.scale.control_hz)
+        self.scale = command_scale(self)
         self.gate = self.make_gate()
         self.gripper_m = self.scale.gripper_open_m
         self.silence = Watchdog(PERIODS_TO_HOLD / self.scale.control_hz)
@@ -72,28 +70,17 @@ class ActionExecutorNode(PolicyNode):
         return StepGate(schedule, period_s + max_skill_age_s, max_observation_age_s)
 
     def make_publishers(self) -> None:
-        """The topics of the chosen command mode, which must be this node's alone."""
-        mode = self.parameter(
-            "command_mode", "twist", "twist, or pose for impedance controllers that take goals"
-        )
-        twist_topic = self.parameter("twist_topic", "delta_twist_cmds", "geometry_msgs/TwistStamped")
-        pose_topic = self.parameter("pose_topic", "target_pose", "geometry_msgs/PoseStamped")
-        gripper_topic = self.parameter(
-            "gripper_topic", "gripper_controller/commands", "std_msgs/Float64MultiArray"
-        )
-        self.poses = mode == "pose"
+        """What safety_monitor reads, which must be this node's alone."""
         self.base_frame = self.parameter("base_frame", "world", "frame of the commands")
-        motion = (PoseStamped, pose_topic) if self.poses else (TwistStamped, twist_topic)
-        self.claim(motion[1], gripper_topic, "cycle_timing")
-        self.motion = self.create_publisher(*motion, 10)
-        self.gripper = self.create_publisher(Float64MultiArray, gripper_topic, 10)
+        self.claim("proposed_twist", "proposed_gripper", "cycle_timing")
+        self.motion = self.create_publisher(TwistStamped, "proposed_twist", 10)
+        self.gripper = self.create_publisher(Float64MultiArray, "proposed_gripper", 10)
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
 
     def on_task(self) -> None:
         """Stop the arm, then take in the instruction."""
         self.hold()
         self.gate.reset()
-        self.pose_target.reset()
         self.silence.reset()
         self.stall.reset()
         if self.task is not None:
@@ -143,41 +130,13 @@ class ActionExecutorNode(PolicyNode):
         self.timing.publish(timing)
 
     def command(self, obs: Observation, action: np.ndarray) -> None:
-        """Publish what the action means for this arm: gripper first, the motion completes the pair."""
-        twist, self.gripper_m = self.limits.apply(self.scale.to_twist(action)), self.scale.to_gripper(action)
-        stamp = obs.header.stamp
-        motion = self.pose_message(obs, twist) if self.poses else self.twist_message(stamp, twist)
+        """Propose what the action means for this arm: gripper first, the motion completes the pair."""
+        twist, self.gripper_m = self.scale.to_twist(action), self.scale.to_gripper(action)
         self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
-        self.motion.publish(motion)
+        self.motion.publish(twist_message(twist, obs.header.stamp, self.base_frame))
         self.commanded = True
         self.silence.feed(self.seconds())
         self.stall.feed(time.monotonic())
-
-    def twist_message(self, stamp: object, twist: np.ndarray) -> TwistStamped:
-        """The twist float64[6] (m/s, rad/s) as a message."""
-        msg = TwistStamped()
-        msg.header.stamp, msg.header.frame_id = stamp, self.base_frame
-        msg.twist.linear.x, msg.twist.linear.y, msg.twist.linear.z = map(float, twist[:3])
-        msg.twist.angular.x, msg.twist.angular.y, msg.twist.angular.z = map(float, twist[3:])
-        return msg
-
-    def pose_message(self, obs: Observation, twist: np.ndarray) -> PoseStamped:
-        """The goal pose: where the arm was at the observation, and one control period of the twist."""
-        measured_in = obs.header.frame_id
-        if measured_in not in ("", self.base_frame):
-            raise NodeError(
-                f"the pose is in frame '{measured_in}', goals are in base_frame '{self.base_frame}'"
-            )
-        at, turned = obs.ee_pose.position, obs.ee_pose.orientation
-        position, quat = self.pose_target.target(
-            np.array([at.x, at.y, at.z]), np.array([turned.x, turned.y, turned.z, turned.w]), twist
-        )
-        msg = PoseStamped()
-        msg.header.stamp, msg.header.frame_id = obs.header.stamp, self.base_frame
-        msg.pose.position.x, msg.pose.position.y, msg.pose.position.z = map(float, position)
-        goal = msg.pose.orientation
-        goal.x, goal.y, goal.z, goal.w = map(float, quat)
-        return msg
 
     def explain(self) -> str:
         """Why observations flow but no command comes out; empty: commands do."""
@@ -190,13 +149,12 @@ class ActionExecutorNode(PolicyNode):
             self.hold()
 
     def hold(self) -> None:
-        """Command zero velocity, not the gripper. In pose mode send nothing: the goal stays."""
+        """Propose zero velocity, not the gripper."""
         if self.lockstep or not self.commanded:
             return
         self.count("holds")
         self.low_level.forget()
-        if not self.poses:
-            self.motion.publish(self.twist_message(self.get_clock().now().to_msg(), np.zeros(6)))
+        self.motion.publish(twist_message(np.zeros(6), self.get_clock().now().to_msg(), self.base_frame))
 
     def end(self) -> None:
         """Stop the arm before this node ends: a velocity controller would continue the last command."""

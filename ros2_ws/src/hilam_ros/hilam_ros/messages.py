@@ -6,6 +6,8 @@ from array import array
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import CompressedImage, Image
 
 from hilam_core.runtime.images import decode_compressed, decode_raw
@@ -14,6 +16,20 @@ from hilam_core.runtime.images import decode_compressed, decode_raw
 def stamp_to_ns(stamp: Any) -> int:
     """builtin_interfaces/Time -> integer nanoseconds."""
     return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def ns_to_stamp(stamp_ns: int) -> Time:
+    """Integer nanoseconds -> builtin_interfaces/Time."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def twist_message(twist: np.ndarray, stamp: Any, frame: str) -> TwistStamped:
+    """A twist float64[6] (m/s, rad/s) in a frame's axes -> geometry_msgs/TwistStamped."""
+    msg = TwistStamped()
+    msg.header.stamp, msg.header.frame_id = stamp, frame
+    msg.twist.linear.x, msg.twist.linear.y, msg.twist.linear.z = map(float, twist[:3])
+    msg.twist.angular.x, msg.twist.angular.y, msg.twist.angular.z = map(float, twist[3:])
+    return msg
 
 
 def type_name(kind: type) -> str:

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import rclpy
@@ -33,7 +33,7 @@ from rclpy.timer import Timer
 from hilam_core.conventions import CAMERAS
 from hilam_core.errors import HilamError
 from hilam_core.runtime.health import ERROR, OK, WARN, InputHealth, judge
-from hilam_core.runtime.limits import SpeedLimits
+from hilam_core.runtime.limits import Limits
 from hilam_core.runtime.tasks import Task, TaskFollower
 from hilam_core.runtime.timing import StageStats
 from hilam_core.runtime.units import CommandScale
@@ -229,8 +229,14 @@ class StackNode(LifecycleNode):
         Raises:
             NodeError: with the topic.
         """
-        if self._rival:
-            raise NodeError(f"another node publishes {self.resolve_topic_name(self._rival)}: stop one")
+        if rival := self.rival():
+            raise NodeError(rival)
+
+    def rival(self) -> str:
+        """Who else publishes a claimed topic, as of the last tick; empty: nobody."""
+        return (
+            f"another node publishes {self.resolve_topic_name(self._rival)}: stop one" if self._rival else ""
+        )
 
     def listen(
         self,
@@ -409,14 +415,14 @@ def camera_topics(node: StackNode) -> dict[str, str]:
     return dict(zip(cameras, topics, strict=True))
 
 
-def speed_limits(node: StackNode) -> SpeedLimits:
-    """The limits of the commanded speed, from parameters of the same names."""
-    default = SpeedLimits()
-    describe = {
-        "max_linear_m_s": "limit of the commanded linear speed",
-        "max_angular_rad_s": "limit of the commanded angular speed",
-    }
-    return SpeedLimits(**{n: node.parameter(n, getattr(default, n), text) for n, text in describe.items()})
+def safety_limits(node: StackNode) -> Limits:
+    """The arm's limits, from parameters of the same names: all must be given, because none fits every arm."""
+    number, numbers, describe = 0.0, [0.0], "limit of this arm, see its profile"
+    defaults: dict[str, Any] = {field.name: number for field in fields(Limits)}
+    defaults |= {"workspace_min_m": [0.0] * 3, "workspace_max_m": [0.0] * 3}
+    defaults |= {"arm_joints": ["none"], "joint_min_rad": numbers, "joint_max_rad": numbers}
+    found = {name: node.parameter(name, default, describe) for name, default in defaults.items()}
+    return Limits(**{name: tuple(v) if isinstance(defaults[name], list) else v for name, v in found.items()})
 
 
 def command_scale(node: StackNode) -> CommandScale:

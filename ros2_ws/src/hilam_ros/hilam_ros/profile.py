@@ -14,18 +14,26 @@ import yaml
 
 import hilam_core
 from hilam_core.errors import HilamError
+from hilam_core.runtime.limits import Limits
 from hilam_core.runtime.pairing import RULES
 from hilam_core.runtime.units import CommandScale
 
-CHOICES = {"mode": ("lockstep", "realtime"), "command_mode": ("twist", "pose"), "pairing": RULES}
+CHOICES = {
+    "mode": ("lockstep", "realtime"),
+    "command_mode": ("twist", "pose"),
+    "gripper_interface": ("topic", "gripper_command", "parallel_gripper_command"),
+    "pairing": RULES,
+}
 POSITIVE = {
-    *("image_size", "control_hz", "position_m", "rotation_rad", "max_linear_m_s", "max_angular_rad_s"),
-    *("max_observation_age_s", "max_skill_age_s", "max_command_age_s", "peer_timeout_s", "step_timeout_s"),
+    *("image_size", "control_hz", "position_m", "rotation_rad", "gripper_effort_n"),
+    *("max_observation_age_s", "max_skill_age_s", "peer_timeout_s", "step_timeout_s"),
 }
 NOT_NEGATIVE = {
     *("pairing_tolerance_s", "pairing_wait_s", "pairing_hold_s", "init_state", "seed", "max_steps"),
+    "command_hz",
 }
-LENGTHS = {"arm_joints": 7, "finger_joints": 2, "finger_signs": 2, "pose_offset_m": 3}
+LENGTHS = {"finger_joints": 2, "finger_signs": 2, "pose_offset_m": 3}
+LIMITS = [field.name for field in fields(Limits)]
 DISTINCT = {"cameras", "camera_topics", "arm_joints", "finger_joints"}
 CHECKPOINT = Path("checkpoints", "libero_object")
 
@@ -115,7 +123,39 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     cameras, topics = settings["cameras"], settings["camera_topics"]
     if len(cameras) != len(topics):
         raise ProfileError(f"camera_topics has {len(topics)} entries for {len(cameras)} cameras")
-    CommandScale(**{field.name: settings[field.name] for field in fields(CommandScale)})
+    scale = CommandScale(**{field.name: settings[field.name] for field in fields(CommandScale)})
+    _check_limits(settings, scale)
+
+
+def _check_limits(settings: Mapping[str, Any], scale: CommandScale) -> None:
+    limits = Limits(**{name: settings[name] for name in LIMITS})
+    for name in ("gripper_open_m", "gripper_closed_m"):
+        if not limits.gripper_min_m <= settings[name] <= limits.gripper_max_m:
+            raise ProfileError(
+                f"{name} is {settings[name]}, the gripper may go from {limits.gripper_min_m} to "
+                f"{limits.gripper_max_m} m"
+            )
+    if limits.max_command_age_s <= 1 / scale.control_hz:
+        age_s = limits.max_command_age_s
+        rate = f"at a control_hz of {scale.control_hz}"
+        raise ProfileError(f"max_command_age_s is {age_s}: {rate} the next command is too late")
+    if settings["command_hz"] and settings["command_hz"] < scale.control_hz:
+        raise ProfileError(f"command_hz is {settings['command_hz']}, less than control_hz {scale.control_hz}")
+    if settings["command_mode"] == "pose" and not settings["command_hz"]:
+        raise ProfileError("command_hz is 0: goal poses are interpolated, so say at which rate")
+
+
+def require_limits(profile: Path, given: Mapping[str, str] | None = None) -> None:
+    """Refuse the profile of an arm that does not state every limit itself: another arm's must not count.
+
+    given: what the command line says, as of `load_settings`.
+
+    Raises:
+        ProfileError: with the limits that lack.
+    """
+    stated = {*read_profile(profile), *(name for name, text in (given or {}).items() if text)}
+    if lacking := [name for name in (*LIMITS, "command_hz") if name not in stated]:
+        raise ProfileError(f"profile '{profile}' lacks limits of this arm: {', '.join(lacking)}")
 
 
 def check_value(name: str, value: Any) -> None:

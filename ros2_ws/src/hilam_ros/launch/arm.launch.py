@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hilam_ros import POLICY_NODES
 from hilam_ros.launching import bring_up, chosen_settings, declare_settings, end_together, make_node
-from hilam_ros.profile import check_cameras, default_policy
+from hilam_ros.profile import check_cameras, default_policy, require_limits
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
@@ -17,8 +17,9 @@ SIMULATION_ONLY = ("mode", "suite", "task", "init_state", "seed", "max_steps", "
 
 
 def start(context: LaunchContext) -> list:
-    """Check the checkpoint against the profile, then start the three nodes."""
+    """Check the profile and the checkpoint against it, then start the nodes."""
     profile, settings = chosen_settings(context)
+    require_limits(profile, context.launch_configurations)
     policy = Path(settings["policy"] or default_policy()).absolute()
     check_cameras(load_whole_card(policy, "policy"), policy, settings, profile)
     parameters = settings | {"mode": "realtime", "policy": str(policy)}
