@@ -209,11 +209,23 @@ def latent_policy(folder):
     """What pretraining leaves: chunks of latent actions."""
     from hilam_core.policy import Policy, PolicyConfig, save_policy
 
-    return save_policy(folder, Policy(PolicyConfig.tiny(output_dim=32)))
+    return save_policy(folder, Policy(PolicyConfig.tiny(output_dim=32)), {"stage": "pretrained"})
+
+
+def policy_of_another_arm(folder):
+    """Five joint angles in degrees."""
+    from hilam_core.policy import Policy, PolicyConfig, save_policy
+
+    return save_policy(folder, Policy(PolicyConfig.tiny(output_dim=5, unit_actions=False)))
 
 
 @pytest.mark.parametrize(
-    ("make", "message"), [(damaged_policy, "is not finite"), (latent_policy, "latent actions of length 32")]
+    ("make", "message"),
+    [
+        (damaged_policy, "is not finite"),
+        (latent_policy, "latent actions of length 32"),
+        (policy_of_another_arm, "gives actions of 5 numbers in the units of its data; the nodes command 7"),
+    ],
 )
 def test_a_policy_that_gives_no_actions_ends_the_launch(workspace, tmp_path, make, message):
     launch = workspace.simulate(policy=make(tmp_path / "policy"), output=tmp_path / "runs")

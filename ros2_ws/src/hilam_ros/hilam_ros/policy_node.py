@@ -22,11 +22,21 @@ class PolicyNode(StackNode):
         device = self.parameter("device", "auto", "auto, cpu, cuda or cuda:N")
         torch.set_num_threads(1)  # the layers are too small to gain from more
         self.policy = load_policy(path, str(choose_device(device)))
+        self.require_actions(path)
+
+    def require_actions(self, path: str) -> None:
+        """Refuse a policy whose outputs are not what an arm under OSC_POSE is commanded with."""
         outputs = self.policy.low.config.output_dim
-        if outputs != ACTION_DIM:
+        if self.policy.card.get("stage") == "pretrained":
             raise NodeError(
                 f"policy '{path}' gives latent actions of length {outputs}, not {ACTION_DIM} numbers: "
                 "fine-tune it with training/finetune_policy.py"
+            )
+        if outputs != ACTION_DIM or not self.policy.config.unit_actions:
+            unit = "in [-1, 1]" if self.policy.config.unit_actions else "in the units of its data"
+            raise NodeError(
+                f"policy '{path}' gives actions of {outputs} numbers {unit}; the nodes command {ACTION_DIM} "
+                "in [-1, 1]: position, rotation, gripper"
             )
 
     def blank_observation(self) -> PolicyObservation:
