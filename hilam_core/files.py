@@ -48,6 +48,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def remove_drafts(path: Path | str) -> None:
+    """Remove what processes that were killed within `replacing` left beside `path`: for its sole writer."""
+    path = Path(path)
+    for draft in path.parent.glob(f".{path.stem}.????????{path.suffix}"):  # eight letters of mkstemp
+        draft.unlink(missing_ok=True)
+
+
 def write_json(path: Path | str, content: Any) -> None:
     """Write JSON, indented. Raises FileError as `replacing` does."""
     text = json.dumps(content, indent=2) + "\n"

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hilam_core.errors import ConfigError
-from hilam_core.files import writable_folder, write_json
+from hilam_core.files import sole_writer, writable_folder, write_json
 from hilam_core.program import run_program
 from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
@@ -249,8 +249,11 @@ def collect(config: Config, tasks: list[Task], drawing: dict[str, Any], compress
             check_collection(path, collection)
     bar = tqdm(total=len(tasks) * config.demos, unit="demo", smoothing=0.1)
     arguments = (drawing, compression, collection)
+    short = []
     with WorkerPool(config.workers, make_worker, arguments) as pool, bar:
-        short = [task.name for task in tasks if not collect_task(config, task, pool, bar)]
+        for task in tasks:
+            with sole_writer(demo_path(config.out, task)):
+                short += [] if collect_task(config, task, pool, bar) else [task.name]
     if short:
         raise SimError(f"fewer than {config.demos} demonstrations of {', '.join(short)}")
 
@@ -261,7 +264,8 @@ def rerender(config: Config, sources: list[Path], drawing: dict[str, Any], compr
     arguments = (drawing, compression, {})
     with WorkerPool(config.workers, make_worker, arguments) as pool, bar:
         for source in sources:
-            rerender_file(config, source, drawing, pool, bar)
+            with sole_writer(demo_path(config.out, recorded_task(source))):
+                rerender_file(config, source, drawing, pool, bar)
 
 
 if __name__ == "__main__":

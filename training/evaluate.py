@@ -19,6 +19,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -128,12 +129,12 @@ def load_runner(config: Config) -> BatchRunner:
     would pay two seconds and 0.2 GB each."""
     import torch
 
-    from hilam_core.device import choose_device
+    from hilam_core.distributed import own_device
     from hilam_core.policy import load_policy
     from hilam_core.runtime.control import BatchRunner
 
     torch.set_num_threads(1)  # the other cores simulate
-    return BatchRunner(load_policy(config.policy, str(choose_device(config.device))), config.batch)
+    return BatchRunner(load_policy(config.policy, str(own_device(config.device))), config.batch)
 
 
 def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, Any]:
@@ -189,6 +190,26 @@ def read_episodes(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
     return episodes
 
 
+def episode_place(episode: dict[str, Any]) -> tuple[int, int, int]:
+    """(task, seed, stored state): which of the episodes of a suite it is."""
+    return episode["task"], episode["seed"], episode["init_state"]
+
+
+def part_path(path: Path, number: int) -> Path:
+    """The file of one of several processes, beside the result that they make together."""
+    return path.with_name(f".{path.stem}_part{number}.json")
+
+
+def part_paths(path: Path) -> list[Path]:
+    """The parts that there are, those of a run that was stopped included."""
+    return sorted(path.parent.glob(f".{path.stem}_part*.json"))
+
+
+def read_parts(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
+    """The episodes of all parts."""
+    return [episode for part in part_paths(path) for episode in read_episodes(part, identity)]
+
+
 def summarise(episodes: list[dict[str, Any]]) -> dict[str, Any]:
     """Success rate with its 95% Wilson interval and the mean length of successful episodes."""
     wins = [episode["steps"] for episode in episodes if episode["success"]]
@@ -228,12 +249,16 @@ def print_table(result: dict[str, Any]) -> None:
 
 
 def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: dict, path: Path) -> None:
-    """Run the episodes of `specs` that `result` lacks, and add each to it and to the file as it ends."""
-    done = {(e["task"], e["seed"], e["init_state"]) for e in result["episodes"]}
-    waiting = [spec for spec in specs if (spec.task, spec.seed, spec.init_state) not in done]
+    """Run the episodes of `specs` that `result` lacks, and add each to it and to the file as it ends: of
+    torchrun's processes each runs its part."""
+    from hilam_core.distributed import mine
+
+    done = set(map(episode_place, result["episodes"]))
+    waiting = mine([spec for spec in specs if (spec.task, spec.seed, spec.init_state) not in done])
     names = {spec.task: get_task(spec.suite, spec.task).name for spec in specs}
     video_dir = writable_folder(config.videos / path.stem) if config.videos else None
-    with tqdm(total=len(specs), initial=len(specs) - len(waiting), unit="episode") as bar:
+    done_before = len(done & {(spec.task, spec.seed, spec.init_state) for spec in specs})
+    with tqdm(total=done_before + len(waiting), initial=done_before, unit="episode") as bar:
 
         def record(episode: EpisodeResult) -> None:
             row = {**asdict(episode.spec), "success": episode.success, "steps": episode.steps}
@@ -260,14 +285,20 @@ def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: d
 
 
 def main(config: Config) -> None:
+    from hilam_core.distributed import process_group
+
     choose_tasks(config.suite, config.tasks)  # a wrong name ends here, not after the first suite
-    runner = load_runner(config)
-    for suite in dict.fromkeys(config.suite):
-        evaluate_suite(config, suite, runner)
+    with process_group():
+        runner = load_runner(config)
+        for suite in dict.fromkeys(config.suite):
+            evaluate_suite(config, suite, runner)
 
 
 def evaluate_suite(config: Config, suite: str, runner: BatchRunner) -> None:
-    """Run the episodes of one suite, and write and print their result."""
+    """Run the episodes of one suite, and write and print their result. Of several processes (torchrun) each
+    runs its part of the episodes into a file of its own, which the main process joins."""
+    from hilam_core.distributed import barrier, is_main_process, processes, rank
+
     started = time.monotonic()
     specs = make_specs(config, suite)
     identity = make_identity(config, suite, runner)
@@ -276,7 +307,7 @@ def evaluate_suite(config: Config, suite: str, runner: BatchRunner) -> None:
         print(warning, file=sys.stderr)
     path = result_path(config, identity)
     writable_folder(path.parent)
-    with sole_writer(path):
+    with sole_writer(path) if is_main_process() else nullcontext():
         result = {
             "label": config.label or config.policy.resolve().name,
             "policy": str(config.policy),
@@ -284,18 +315,27 @@ def evaluate_suite(config: Config, suite: str, runner: BatchRunner) -> None:
             **identity,
             "shard": config.shard,
             "command": shlex.join(["evaluate.py", *sys.argv[1:]]),
-            "episodes": read_episodes(path, identity),
+            "episodes": read_episodes(path, identity) + read_parts(path, identity),
         }
         found = len(result["episodes"])
+        barrier()  # all know what is done before the first part changes
         try:
-            run(config, runner, specs, result, path)
+            run(config, runner, specs, result, path if processes() == 1 else part_path(path, rank()))
+            barrier()
         finally:  # printed before it is written: a full disk, an error or Ctrl-C loses no result
-            order = {(spec.task, spec.seed, spec.init_state): i for i, spec in enumerate(specs)}
-            last = len(order)
-            result["episodes"].sort(key=lambda e: order.get((e["task"], e["seed"], e["init_state"]), last))
-            if result["episodes"]:
-                print_table(result)
-        write_result(path, result)
+            if is_main_process():
+                result["episodes"] += read_parts(path, identity)
+                order = {(spec.task, spec.seed, spec.init_state): i for i, spec in enumerate(specs)}
+                found_once = {episode_place(e): e for e in result["episodes"]}
+                result["episodes"] = sorted(
+                    found_once.values(), key=lambda e: order.get(episode_place(e), len(order))
+                )
+                if result["episodes"]:
+                    print_table(result)
+        if is_main_process():
+            write_result(path, result)
+            for part in part_paths(path):
+                part.unlink()
     count, hours = len(result["episodes"]) - found, (time.monotonic() - started) / 3600
     print(f"{path}: {count} episodes in {60 * hours:.1f} minutes, {count / hours:.0f} an hour")
 

@@ -26,10 +26,11 @@ from hilam_core.data import (
     require_rate,
     split_held_out,
 )
-from hilam_core.device import choose_device
+from hilam_core.distributed import gather, is_main_process, main_process_first, mine, own_device
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import action_probe, extract_latents, load_lam
 from hilam_core.program import run_program
+from hilam_core.training import stage_program
 
 
 @dataclass
@@ -57,11 +58,13 @@ class Config:
             raise ConfigError(f"gap must be at least 1, got {self.gap}")
 
 
+@stage_program
 def main(config: Config) -> None:
-    card, model = load_card(config.lam), load_lam(config.lam, str(choose_device(config.device)))
+    card, model = load_card(config.lam), load_lam(config.lam, str(own_device(config.device)))
     gap = model.gap if config.gap is None else config.gap
     camera = config.camera or learned_camera(config, card)
-    clips = read_clips(config.data, (camera,), config.read)
+    with main_process_first():
+        clips = read_clips(config.data, (camera,), config.read)
     require_rate(clips, card["data"].get("fps") or clips[0].fps, config.lam)
     for clip in clips:
         if len(clip) <= gap:
@@ -69,10 +72,14 @@ def main(config: Config) -> None:
     lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), camera, gap)
     attrs = LatentStore.attrs_of(lineage, config.data, config.read.limit, clips, model.latent_dim)
     LatentStore.check_target(config.out, attrs)
-    latents = {}
-    for clip in tqdm(clips, desc="latent actions"):
+    own = {}
+    for clip in tqdm(mine(clips), desc="latent actions", unit="clip"):
         z = extract_latents(model, clip.frames[camera], gap)
-        latents[clip.key] = {"z": z, "valid": np.int64(len(z) - gap)}
+        own[clip.key] = {"z": z, "valid": np.int64(len(z) - gap)}
+    parts = {key: arrays for part in gather(own) for key, arrays in part.items()}
+    if not is_main_process():
+        return
+    latents = {clip.key: parts[clip.key] for clip in clips}
     contents = {clip.key: clip.content_hash((camera,)) for clip in clips}
     LatentStore(latents, attrs, contents).write(config.out)
     probe_actions(latents, clips, gap)

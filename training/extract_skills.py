@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import LatentStore, Lineage, ReadConfig, SkillStore, read_clips, split_held_out
+from hilam_core.distributed import gather, is_main_process, main_process_first, mine
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder, write_json
 from hilam_core.program import run_program
 from hilam_core.skills import extract_skills, load_skills, segmentation_report
 from hilam_core.skills.figures import draw_strip
+from hilam_core.training import stage_program
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Config:
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
+@stage_program
 def main(config: Config) -> None:
     model, card = load_skills(config.skills)
     writable_folder(config.skills)
@@ -64,12 +67,17 @@ def main(config: Config) -> None:
     }
     SkillStore.check_target(config.out, attrs)
     camera, gap = store.lineage.camera, store.lineage.gap
-    clips = [clip for clip in read_clips(config.data, (camera,), config.read) if clip.key in store]
+    with main_process_first():
+        clips = [clip for clip in read_clips(config.data, (camera,), config.read) if clip.key in store]
     store.require_clips(clips)
-    skills = {
-        key: extract_skills(model, arrays["z"], int(arrays["valid"]))
-        for key, arrays in tqdm(store.items(), "skills")
+    own = {
+        key: extract_skills(model, store[key]["z"], int(store[key]["valid"]))
+        for key in tqdm(mine(list(store)), "skills", unit="clip")
     }
+    parts = {key: arrays for part in gather(own) for key, arrays in part.items()}
+    if not is_main_process():
+        return
+    skills = {key: parts[key] for key in store}
     SkillStore(skills, attrs, store.contents).write(config.out)
     _, held_out = split_held_out(clips)
     phases = {clip.key: clip.phases for clip in held_out if getattr(clip, "phases", None)}

@@ -27,6 +27,7 @@ from hilam_core.data import (
     read_demonstrations,
     require_rate,
 )
+from hilam_core.distributed import main_process_first
 from hilam_core.errors import CheckpointError, ConfigError, DataError
 from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
@@ -37,7 +38,7 @@ from hilam_core.policy.language import LANGUAGE_MODEL
 from hilam_core.policy.loss import action_loss
 from hilam_core.policy.presets import FINETUNING, require_row
 from hilam_core.program import run_program
-from hilam_core.training import TrainConfig, hold_out, run_stage
+from hilam_core.training import TrainConfig, hold_out, run_stage, stage_program
 
 SKILL_DIM = 64  # of a hierarchy from scratch: what the skill model gives one that is pretrained
 
@@ -188,11 +189,13 @@ def first_share(episodes: list[Episode], share: float) -> list[Episode]:
     return [e for group in by_file.values() for e in group[: round(share * len(group))]]
 
 
+@stage_program
 def main(config: Config) -> None:
     writable_folder(config.out)
     torch.manual_seed(config.train.seed)
     pretrained = None if config.pretrained is None else load_pretrained(config.pretrained)
-    episodes = read(config, pretrained)
+    with main_process_first():
+        episodes = read(config, pretrained)
     require_one_shape(episodes)
     policy = make_policy(config, pretrained, episodes[0])
     training, held_out = hold_out(episodes)
@@ -209,7 +212,7 @@ def main(config: Config) -> None:
         "policy",
         policy,
         config,
-        lambda rng: labels.batch(rng.choice(labels.rows, config.train.batch_size), rng),
+        lambda rng, n: labels.batch(rng.choice(labels.rows, n), rng),
         action_loss,
         held_out_metrics(test, action_loss),
         describe_data(config.data, training),

@@ -26,6 +26,7 @@ from hilam_core.data import (
     describe_data,
     read_clips,
 )
+from hilam_core.distributed import main_process_first
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig
@@ -40,7 +41,7 @@ from hilam_core.policy.language import LANGUAGE_MODEL
 from hilam_core.policy.loss import pretraining_loss
 from hilam_core.policy.presets import PRETRAINING
 from hilam_core.program import run_program
-from hilam_core.training import TrainConfig, hold_out, run_stage
+from hilam_core.training import TrainConfig, hold_out, run_stage, stage_program
 
 
 @dataclass
@@ -133,12 +134,14 @@ def read_skills(config: Config, latents: LatentStore, clips: list[Clip]) -> tupl
     return skills, stage if config.hierarchical else 0
 
 
+@stage_program
 def main(config: Config) -> None:
     writable_folder(config.out)
     latents = LatentStore.read(config.latents)
     camera = latents.lineage.camera
-    config.cameras = config.cameras or camera_names(config.data, config.read)
-    clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))), config.read)
+    with main_process_first():
+        config.cameras = config.cameras or camera_names(config.data, config.read)
+        clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))), config.read)
     latents.require_clips(clips).require_current()
     reads_skills = config.hierarchical or config.latent_stage
     skills, stage = read_skills(config, latents, clips) if reads_skills else (None, 0)
@@ -156,7 +159,7 @@ def main(config: Config) -> None:
         "policy",
         make_policy(shape, training, config.train.seed),
         config,
-        lambda rng: training.batch(rng.choice(training.rows, config.train.batch_size), rng),
+        lambda rng, n: training.batch(rng.choice(training.rows, n), rng),
         pretraining_loss,
         held_out_metrics(test, pretraining_loss),
         describe_data(config.data, clips),

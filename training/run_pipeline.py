@@ -21,7 +21,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -126,6 +126,11 @@ class Stage:
         program = importlib.import_module(self.program)
         with _command_line(self.argv()):
             program.main(copy.deepcopy(self.config))  # programs fill in what "auto" became
+
+    @property
+    def parallel(self) -> bool:
+        """Whether torchrun's processes run it together; else the others wait for the main one."""
+        return self.program not in ("collect_demos", "report")
 
     def settings(self) -> str:
         """What decides the result, as text: the settings but those of speed and logs."""
@@ -432,13 +437,15 @@ def require_space(folder: Path, stages: list[Stage]) -> None:
 
 
 def main(config: Config) -> None:
+    from hilam_core.distributed import is_main_process, process_group
+
     out = config.out or Path("runs") / config.preset
     stages = make_plan(config)
     record = Record(out / "pipeline.json")
     if config.dry_run:
         print_plan(stages, {stage.name: record.state(stage) for stage in stages})
         return
-    with sole_writer(out / "pipeline.json"):
+    with process_group(), sole_writer(out / "pipeline.json") if is_main_process() else nullcontext():
         writable_folder(out)
         require_space(out, [stage for stage in stages if record.state(stage) != "done"])
         for number, stage in enumerate(stages, 1):
@@ -446,18 +453,26 @@ def main(config: Config) -> None:
 
 
 def run_stage(stage: Stage, record: Record, title: str) -> None:
-    """Run a stage unless it is done."""
-    state = record.state(stage)
+    """Run a stage unless it is done; the main process keeps the record."""
+    from hilam_core.distributed import barrier, from_main, is_main_process
+
+    state = from_main(lambda: record.state(stage))
     if state == "done":
         print(f"== {title}: done and unchanged", flush=True)
         return
     if state == "changed":
         print(f"== {title}: settings or inputs have changed since it ran: it starts afresh")
-        start_afresh(stage)
     print(f"== {title}: python training/{shlex.join(stage.argv())}", flush=True)
-    record.begin(stage)
-    stage.run()
-    record.finish(stage)
+    if is_main_process():
+        if state == "changed":
+            start_afresh(stage)
+        record.begin(stage)
+    barrier()
+    if stage.parallel or is_main_process():
+        stage.run()
+    barrier()
+    if is_main_process():
+        record.finish(stage)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import tyro
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import ReadConfig, camera_names, describe_data, read_clips
+from hilam_core.distributed import is_main_process, main_process_first
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.lam import (
@@ -28,7 +29,7 @@ from hilam_core.lam import (
 )
 from hilam_core.lam.figures import draw_predictions
 from hilam_core.program import run_program
-from hilam_core.training import TrainConfig, hold_out, is_main_process, run_stage
+from hilam_core.training import TrainConfig, hold_out, run_stage, stage_program
 
 
 @dataclass
@@ -72,10 +73,12 @@ class Config:
             )
 
 
+@stage_program
 def main(config: Config) -> None:
     writable_folder(config.out)
-    config.cameras = config.cameras or camera_names(config.data, config.read)[:1]
-    clips = read_clips(config.data, config.cameras, config.read)
+    with main_process_first():
+        config.cameras = config.cameras or camera_names(config.data, config.read)[:1]
+        clips = read_clips(config.data, config.cameras, config.read)
     train_clips, held_out = hold_out(clips)
     pairs = FramePairs(train_clips, config.min_gap, config.max_gap)
     test_pairs = {
@@ -89,7 +92,7 @@ def main(config: Config) -> None:
         "lam",
         model,
         config,
-        lambda rng: pairs.sample(rng, config.train.batch_size),
+        pairs.sample,
         lambda m, batch: m.decoding_loss(batch["now"], batch["future"], motion_gain=config.motion_gain),
         lambda m: {
             f"{camera}/{name}": value

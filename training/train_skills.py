@@ -15,6 +15,7 @@ import tyro
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import LatentStore, Lineage, ReadConfig, describe_data, read_clips
+from hilam_core.distributed import main_process_first
 from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.lam import LatentActionModel, load_lam
@@ -27,7 +28,7 @@ from hilam_core.skills import (
     evaluate_skills,
     skill_loss,
 )
-from hilam_core.training import TrainConfig, hold_out, run_stage
+from hilam_core.training import TrainConfig, hold_out, run_stage, stage_program
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Config:
     """Optimisation."""
 
 
+@stage_program
 def main(config: Config) -> None:
     writable_folder(config.out)
     store = LatentStore.read(config.latents)
@@ -68,7 +70,8 @@ def main(config: Config) -> None:
             f"latent_dim is {config.model.latent_dim}, {config.latents} holds {store.latent_dim}"
         )
     config.model = replace(config.model, latent_dim=store.latent_dim)
-    clips = read_clips(config.data, (lineage.camera,), config.read)
+    with main_process_first():
+        clips = read_clips(config.data, (lineage.camera,), config.read)
     store.require_clips(clips)
     training, held_out = hold_out(clips)
     batches = SkillBatches(training, store, lineage.camera, lineage.gap)
@@ -80,7 +83,7 @@ def main(config: Config) -> None:
         "skills",
         SkillModel(config.model),
         config,
-        lambda rng: batches.sample(rng, config.train.batch_size, rec_frames),
+        lambda rng, n: batches.sample(rng, n, rec_frames),
         lambda m, batch: skill_loss(m, lam and lam.to(batch["z"].device), batch, config.loss),
         (lambda m: evaluate_skills(m, test)) if held_out else None,
         describe_data(config.data, clips),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hilam_core.distributed import mine, total
 from hilam_core.lam.batches import FramePairs
 from hilam_core.lam.protocol import LatentActionModel
 
@@ -23,7 +24,7 @@ def evaluate_lam(
     rng = np.random.default_rng(seed)
     indices = rng.permutation(len(pairs))[:count]
     sums: dict[str, float] = {}
-    for chunk in np.array_split(indices, max(1, len(indices) // batch_size)):
+    for chunk in mine(np.array_split(indices, max(1, len(indices) // batch_size))):
         now, future = pairs.pairs(chunk, np.full(len(chunk), gap)).values()
         z = model.infer(now, future)
         small_now, small_future = model.target(now), model.target(future)
@@ -43,6 +44,7 @@ def evaluate_lam(
             )
         sums["moving"] = sums.get("moving", 0.0) + float(moving.sum()) * 3
         sums["pixels"] = sums.get("pixels", 0.0) + small_future.numel()
+    sums = total(sums)
     moving_count = max(sums["moving"], 1.0)
     metrics = {f"l1_{n}": 255 * sums[n] / moving_count for n in ("model", "copy", "shuffled", "zero")}
     for name in ("copy", "shuffled", "zero"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from hilam_core.device import to_device
+from hilam_core.distributed import mine, total
 from hilam_core.policy.batches import ActionLabels, Batch, Pseudolabels
 
 
@@ -24,10 +26,10 @@ def held_out_metrics(
 
     def evaluate(model: Any) -> dict[str, float]:
         device = next(model.parameters()).device
-        terms = []
-        for batch in batches:
+        sums: Counter[str] = Counter()
+        for batch in mine(batches):
             loss, scalars = loss_fn(model, to_device(batch, device))
-            terms.append({"loss": loss, **scalars})
-        return {name: float(np.mean([float(t[name]) for t in terms])) for name in terms[0]}
+            sums.update({name: float(value) for name, value in {"loss": loss, **scalars}.items()})
+        return {name: value / len(batches) for name, value in total(sums).items()}
 
     return evaluate

@@ -1,6 +1,6 @@
 """The one training loop, and what every program that runs it has in common."""
 
 from hilam_core.training.loop import TrainConfig, TrainResult, train
-from hilam_core.training.stage import hold_out, is_main_process, run_stage
+from hilam_core.training.stage import hold_out, run_stage, stage_program
 
-__all__ = ["TrainConfig", "TrainResult", "hold_out", "is_main_process", "run_stage", "train"]
+__all__ = ["TrainConfig", "TrainResult", "hold_out", "run_stage", "stage_program", "train"]

@@ -2,14 +2,17 @@
 
     result = train(config, model, sample_batch, loss_fn, "runs/lam", evaluate=evaluate)
 
-Everything random in step n (which samples, augmentation, dropout, noise) is drawn from generators seeded by
-(seed, n, rank): a resumed run continues exactly as the uninterrupted one would, with no generator state to
-store. Ctrl-C or SIGTERM saves `train_state.pt` and exits with 130; starting again in the same folder
-continues there. Under torchrun the model is replicated with DDP and every rank draws its own batches.
+Everything random in step n is drawn from generators seeded by (seed, n): a resumed run continues exactly as
+the uninterrupted one would, with no generator state to store. Ctrl-C or SIGTERM saves `train_state.pt` and
+exits with 130; starting again in the same folder continues there.
+
+Under torchrun the model is replicated with DDP, and the processes divide each batch: which samples it has and
+how they are augmented does not depend on their number, so that a run may continue on another number. What
+networks draw themselves (dropout, noise) is of each process.
 """
 
+import json
 import math
-import os
 import signal
 import sys
 import threading
@@ -22,17 +25,27 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from hilam_core.cards import config_dict
-from hilam_core.device import choose_device, to_device
-from hilam_core.errors import CheckpointError, ConfigError
-from hilam_core.files import replacing, writable_folder
+from hilam_core.device import to_device
+from hilam_core.distributed import (
+    any_process,
+    average,
+    is_main_process,
+    own_device,
+    process_group,
+    processes,
+    rank,
+    share_of_batch,
+    shared_generator,
+)
+from hilam_core.errors import CheckpointError, ConfigError, FileError
+from hilam_core.files import remove_drafts, replacing, writable_folder
 from hilam_core.training.precision import Precision, choose_precision
 
-STATE = "train_state.pt"
+STATE, LOG = "train_state.pt", "log.jsonl"
 Metrics = dict[str, float]
 
 
@@ -43,7 +56,7 @@ class TrainConfig:
     steps: int = 10_000
     """Optimiser steps in all; a run can be given more when it is done."""
     batch_size: int = 64
-    """Samples a step on each process."""
+    """Samples a step, divided among torchrun's processes."""
     lr: float = 1e-3
     """Peak learning rate."""
     min_lr_ratio: float = 0.05
@@ -63,7 +76,7 @@ class TrainConfig:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     log_every: int = 50
-    """Steps between lines in TensorBoard."""
+    """Steps between lines in log.jsonl and TensorBoard."""
     eval_every: int = 1000
     """Steps between evaluations on held-out data; 0 evaluates at the end only."""
     save_every_s: float = 60.0
@@ -107,7 +120,7 @@ class TrainResult:
 def train(
     config: TrainConfig,
     model: nn.Module,
-    sample_batch: Callable[[np.random.Generator], Any],
+    sample_batch: Callable[[np.random.Generator, int], Any],
     loss_fn: Callable[[nn.Module, Any], tuple[Tensor, Mapping[str, Tensor | float]]],
     run_dir: str | Path,
     evaluate: Callable[[nn.Module], Metrics] | None = None,
@@ -119,8 +132,8 @@ def train(
     `config.precision` "auto" becomes what was chosen, so that a card names it.
 
     Args:
-        sample_batch: Makes one batch (tensors or numpy arrays in any nesting of dict, list, tuple) from a
-            generator.
+        sample_batch: (generator, n) -> a batch of n samples: tensors or numpy arrays in any nesting of dict,
+            list, tuple.
         loss_fn: (model, batch) -> (scalar loss, scalars to log); called once a step, the model in training
             mode.
         evaluate: Metrics on held-out data; called without gradients, the model in evaluation mode.
@@ -133,21 +146,22 @@ def train(
         CheckpointError: `run_dir` holds the state of a different run.
         SystemExit: code 130, on SIGINT or SIGTERM, after saving.
     """
-    run_dir = Path(run_dir)
-    return _Run(config, model, sample_batch, loss_fn, run_dir, evaluate, identity, lr_scales or {}).train()
+    run_dir, lr_scales = Path(run_dir), lr_scales or {}
+    with process_group():
+        return _Run(config, model, sample_batch, loss_fn, run_dir, evaluate, identity, lr_scales).train()
 
 
 class _Run:
     def __init__(self, config, model, sample_batch, loss_fn, run_dir, evaluate, identity, lr_scales) -> None:
         self.config, self.sample_batch, self.evaluate, self.run_dir = config, sample_batch, evaluate, run_dir
-        self.rank, self.device = _start_process(config.device)
+        self.device, self.share = own_device(config.device), share_of_batch(config.batch_size)
         config.precision, reason = choose_precision(config.precision, self.device, model)
-        if self.rank == 0:
-            print(f"training on {self.device} in {config.precision} ({reason})")
+        count = f" on each of {processes()} processes" if processes() > 1 else ""
+        print(f"training on {self.device}{count} in {config.precision} ({reason})")
         self.identity = config_dict({"train": _reproducible(config), "identity": identity})
         self.model: nn.Module = model.to(self.device)
         objective: nn.Module = _Objective(model, loss_fn)
-        if dist.is_initialized():
+        if processes() > 1:
             objective = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
         self.objective = objective
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -160,27 +174,21 @@ class _Run:
         writable_folder(self.run_dir)
         self._resume()
         started = saved = time.monotonic()
-        log = _Log(self.run_dir / "tensorboard" if self.rank == 0 else None, self.step)
+        log = _Log(self.run_dir, self.step, self.seconds_before) if is_main_process() else _NoLog()
         bar = tqdm(
-            total=self.config.steps, initial=self.step, disable=self.rank != 0, mininterval=_progress_s()
+            total=self.config.steps, initial=self.step, unit="step", mininterval=_progress_s(), smoothing=0.05
         )
-        metrics: Metrics = {}
         with _Interrupts() as interrupts:
             while self.step < self.config.steps:
                 scalars = self._one_step()
                 if self.step % self.config.log_every == 0:
-                    log.write(self.step, "train", scalars)
-                    bar.set_postfix(
-                        {k: f"{float(v):.4g}" for k, v in list(scalars.items())[:4]}, refresh=False
-                    )
+                    means = average(scalars)
+                    log.write(self.step, "train", means)
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in list(means.items())[:4]}, refresh=False)
                 bar.update()
-                if (
-                    self.config.eval_every
-                    and self.step % self.config.eval_every == 0
-                    and self.step < self.config.steps
-                ):
+                if self._evaluation_is_due():
                     log.write(self.step, "held_out", self._evaluate())
-                stop = _any_rank(interrupts.received)
+                stop = any_process(interrupts.received)
                 if stop or time.monotonic() - saved > self.config.save_every_s:
                     self._save(time.monotonic() - started)
                     saved = time.monotonic()
@@ -198,10 +206,14 @@ class _Run:
             self.step, (self.seconds_before + time.monotonic() - started) / 60, metrics, self.schedules
         )
 
+    def _evaluation_is_due(self) -> bool:
+        every = self.config.eval_every
+        return bool(every) and self.step % every == 0 and self.step < self.config.steps
+
     def _one_step(self) -> dict[str, Tensor | float]:
-        seeds = np.random.SeedSequence((self.config.seed, self.step, self.rank))
-        torch.manual_seed(int(seeds.generate_state(1)[0]))
-        batch = to_device(self.sample_batch(np.random.default_rng(seeds)), self.device)
+        own, shared = (np.random.SeedSequence((self.config.seed, self.step, r)) for r in (rank(), 0))
+        torch.manual_seed(int(own.generate_state(1)[0]))
+        batch = to_device(self.sample_batch(shared_generator(shared), self.share), self.device)
         lr = self.config.lr * lr_factor(self.step, self.config)
         for group, scale in zip(self.optimizer.param_groups, self.lr_scales, strict=True):
             group["lr"] = lr * scale
@@ -237,11 +249,11 @@ class _Run:
         return metrics
 
     def _swap_ema(self) -> None:
-        for p, average in zip(self.parameters, self.ema or [], strict=False):
-            p.data, average.data = average.data, p.data
+        for p, mean in zip(self.parameters, self.ema or [], strict=False):
+            p.data, mean.data = mean.data, p.data
 
     def _save(self, seconds: float) -> None:
-        if self.rank != 0:
+        if not is_main_process():
             return
         state = {
             "identity": self.identity,
@@ -253,10 +265,15 @@ class _Run:
             "ema": self.ema,
         }
         with replacing(self.run_dir / STATE) as draft:
-            torch.save(state, draft)
+            try:
+                torch.save(state, draft)
+            except RuntimeError as error:  # torch's word for a disk that is full
+                raise FileError(f"cannot write '{self.run_dir / STATE}': {error}".splitlines()[0]) from None
 
     def _resume(self) -> None:
         path = self.run_dir / STATE
+        if is_main_process():
+            remove_drafts(path)  # as large as the state itself: of a process that was killed in a save
         if not path.exists():
             return
         try:
@@ -273,8 +290,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds_before = state["step"], state["seconds"]
         if self.ema is not None:
-            for average, stored in zip(self.ema, state["ema"], strict=True):
-                average.copy_(stored)
+            for mean, stored in zip(self.ema, state["ema"], strict=True):
+                mean.copy_(stored)
         self._continue_schedule(state["schedules"])
         print(f"continuing {self.run_dir} at step {self.step}")
 
@@ -352,29 +369,6 @@ def _first_difference(a: Any, b: Any, name: str = "") -> str | None:
     return None if a == b else f"{name} ({a}, now {b})"
 
 
-def _start_process(device: str) -> tuple[int, torch.device]:
-    """(rank, device); joins the process group when torchrun started us."""
-    chosen = choose_device(device)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        if chosen.type == "cuda":
-            chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(chosen)
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        return dist.get_rank(), chosen
-    return 0, chosen
-
-
-def _any_rank(flag: bool) -> bool:
-    """True when the flag is set on any process: all must leave the loop at the same step."""
-    if not dist.is_initialized():
-        return flag
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    votes = torch.tensor(float(flag), device=device)
-    dist.all_reduce(votes)
-    return votes.item() > 0
-
-
 def _progress_s() -> float:
     """Seconds between progress lines: often for a person, seldom for a log file."""
     return 1.0 if sys.stderr.isatty() else 30.0
@@ -401,21 +395,58 @@ class _Interrupts:
         self.received = True
 
 
-class _Log:
-    """Scalars to TensorBoard; a None folder logs nothing."""
+class _NoLog:
+    """Of processes that write nothing."""
 
-    def __init__(self, folder: Path | None, step: int) -> None:
-        self.writer = None
-        if folder is not None:
-            from torch.utils.tensorboard import SummaryWriter
+    def write(self, step: int, prefix: str, scalars: Mapping[str, float]) -> None: ...
 
-            self.writer = SummaryWriter(str(folder), purge_step=step)
+    def close(self) -> None: ...
 
-    def write(self, step: int, prefix: str, scalars: Mapping[str, Tensor | float]) -> None:
-        if self.writer is not None:
-            for name, value in scalars.items():
-                self.writer.add_scalar(f"{prefix}/{name}", float(value), step)
+
+class _Log(_NoLog):
+    """Scalars to TensorBoard and to log.jsonl, one object a logged step. What a run that continues at `step`
+    will do again is forgotten."""
+
+    def __init__(self, run_dir: Path, step: int, seconds_before: float) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step)
+        self._path = run_dir / LOG
+        before = [row for row in read_log(self._path) if row["step"] <= step]
+        with replacing(self._path) as draft:
+            draft.write_text("".join(json.dumps(row) + "\n" for row in before))
+        self._written = {(row["step"], name.partition("/")[0]) for row in before for name in row}
+        self._since, self._last = time.monotonic() - seconds_before, (step, time.monotonic())
+
+    def write(self, step: int, prefix: str, scalars: Mapping[str, float]) -> None:
+        if (step, prefix) in self._written or not scalars:  # of a finished run that was started again
+            return
+        row: dict[str, Any] = {"step": step, **{f"{prefix}/{name}": value for name, value in scalars.items()}}
+        for name, value in list(row.items())[1:]:
+            self._board.add_scalar(name, value, step)
+        now = time.monotonic()
+        row["seconds"] = round(now - self._since, 3)
+        if prefix == "train":
+            (before, then), self._last = self._last, (step, now)
+            row["steps_per_s"] = round((step - before) / max(now - then, 1e-9), 4)
+        try:
+            with open(self._path, "a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise FileError(f"cannot write '{self._path}': {error.strerror}") from None
 
     def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
+        self._board.close()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The objects of a run's log.jsonl; empty where there is none. A line that a killed process left half
+    written is not one."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+            rows += [row] if isinstance(row, dict) and "step" in row else []
+        except ValueError:
+            continue
+    return rows

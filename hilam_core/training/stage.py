@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +13,8 @@ from torch import nn
 from hilam_core.cards import make_card
 from hilam_core.checkpoint import save_checkpoint
 from hilam_core.data import Clip, split_held_out
+from hilam_core.distributed import data_parallel, is_main_process
+from hilam_core.files import sole_writer
 from hilam_core.training.loop import TrainConfig, train
 
 AnyClip = TypeVar("AnyClip", bound=Clip)
@@ -24,9 +27,21 @@ class StageConfig(Protocol):
     train: TrainConfig
 
 
-def is_main_process() -> bool:
-    """Whether this process writes the checkpoint: rank 0 of torchrun's, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
+def stage_program(main: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The main of a program that writes `config.out`: on all of torchrun's processes, and as the only program
+    that writes there.
+
+    Raises:
+        FileError: another program writes it, or its folder is read-only.
+    """
+
+    @functools.wraps(main)
+    @data_parallel
+    def run(config: Any) -> None:
+        with sole_writer(config.out) if is_main_process() else nullcontext():
+            main(config)
+
+    return run
 
 
 def hold_out(clips: Sequence[AnyClip]) -> tuple[list[AnyClip], list[AnyClip]]:

@@ -42,9 +42,9 @@ def trained(clips, tmp_path_factory):
     torch.manual_seed(0)
     model = CompactLAM(SMALL)
     pairs = FramePairs(split_held_out(items)[0], 4, 10)
-    config = TrainConfig(steps=400, lr=2e-3, warmup_steps=20, ema_decay=0.98, device="cpu")
+    config = TrainConfig(steps=400, batch_size=32, lr=2e-3, warmup_steps=20, ema_decay=0.98, device="cpu")
     loss = lambda m, batch: m.decoding_loss(batch["now"], batch["future"], motion_gain=20.0)  # noqa: E731
-    train(config, model, lambda rng: pairs.sample(rng, 32), loss, tmp_path_factory.mktemp("lam"))
+    train(config, model, pairs.sample, loss, tmp_path_factory.mktemp("lam"))
     return model.eval()
 
 

@@ -19,6 +19,7 @@ from synthetic import write_demonstrations
 from hilam_core.cards import checkpoint_hash, load_card
 from hilam_core.data import LatentStore, Lineage, SkillStore, content_hash, read_demonstrations
 from hilam_core.errors import CheckpointError
+from hilam_core.files import sole_writer
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,6 +123,34 @@ def test_what_does_not_fit_is_refused_in_one_line(chain, name, arguments, messag
     assert result.code == 1
     assert message in result.errors.strip().splitlines()[-1]
     assert not (chain / "new.h5").exists()  # refused before the work, not after
+
+
+def test_two_programs_never_write_one_folder(chain):
+    before = (chain / "runs/lam/model.safetensors").read_bytes()
+    for name, arguments, out in (
+        ("train_lam", LAM, "runs/lam"),
+        ("train_skills", SKILLS, "runs/skills"),
+        ("extract_latents", [], "data/libero_object/latents.h5"),
+    ):
+        with sole_writer(chain / out):
+            result = program(name, *arguments, "--out", out, cwd=chain)
+        assert result.code == 1 and f"another process is writing '{out}'" in result.errors
+    assert (chain / "runs/lam/model.safetensors").read_bytes() == before
+
+
+def test_two_processes_label_clips_as_one_does(chain):
+    command = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
+    labels = [str(ROOT / "training/extract_latents.py"), "--out", "two.h5"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *command, *labels],
+        cwd=chain, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.count("two.h5: 8 clips") == 1, done.stderr
+    one, two = (LatentStore.read(chain / name) for name in ("data/libero_object/latents.h5", "two.h5"))
+    assert one.attrs == two.attrs and list(one) == list(two)
+    for key in one:
+        np.testing.assert_array_equal(one[key]["z"], two[key]["z"])
 
 
 def test_a_forgotten_extraction_is_refused_by_every_stage_that_follows(tmp_path):

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from hilam_core import distributed
 from hilam_core.cards import config_from, make_card
 from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
+from hilam_core.distributed import SharedDraws
 from hilam_core.errors import CheckpointError, ConfigError, FileError
 from hilam_core.observation import ObservationError
 from hilam_core.policy import LanguageError
 from hilam_core.program import run_program
 from hilam_core.skills import SkillConfig, SkillModel
 from hilam_core.training import TrainConfig, train
-from hilam_core.training.loop import lr_factor
+from hilam_core.training.loop import lr_factor, read_log
 
 
 def make_model() -> torch.nn.Module:
@@ -27,8 +30,8 @@ def make_model() -> torch.nn.Module:
     )
 
 
-def sample(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    x = rng.normal(size=(32, 3)).astype(np.float32)
+def sample(rng: np.random.Generator, n: int = 32) -> dict[str, np.ndarray]:
+    x = rng.normal(size=(n, 3)).astype(np.float32)
     return {"x": x, "y": x.sum(1, keepdims=True)}
 
 
@@ -61,11 +64,11 @@ def test_resumed_run_ends_with_identical_weights(tmp_path):
     whole, _ = run(tmp_path / "whole")
     calls = []
 
-    def interrupting(rng):
+    def interrupting(rng, n):
         calls.append(0)
         if len(calls) == 17:
             os.kill(os.getpid(), signal.SIGINT)
-        return sample(rng)
+        return sample(rng, n)
 
     config = TrainConfig(steps=40, lr=1e-2, warmup_steps=4, ema_decay=0.9, device="cpu")
     with pytest.raises(SystemExit) as stop:
@@ -196,30 +199,150 @@ def test_a_program_says_in_one_line_what_a_user_can_put_right(error, monkeypatch
     assert stop.value.code == 1 and capsys.readouterr().err == "error: what was wrong\n"
 
 
-def test_two_processes_train_the_same_model(tmp_path):
-    program = tmp_path / "ddp.py"
-    program.write_text(
-        textwrap.dedent(f"""
-        import os, sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from test_training_loop import run
+def plain_model() -> torch.nn.Module:
+    """Without dropout: nothing random but the batches."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.GELU(), torch.nn.Linear(16, 1))
+
+
+def run_plain(folder, sampler=sample, model=None, steps=12):
+    """Every step is logged and saved."""
+    config = TrainConfig(
+        steps=steps, batch_size=8, lr=1e-2, warmup_steps=4, device="cpu", log_every=1, save_every_s=0
+    )
+    return train(config, model or plain_model(), sampler, loss_fn, folder)
+
+
+def losses(folder):
+    return {row["step"]: row["train/loss"] for row in read_log(folder / "log.jsonl")}
+
+
+def start(tmp_path, text, *launcher):
+    """Run a program that can import this module; its exit code and what it printed."""
+    program = tmp_path / "program.py"
+    here = f"import os, signal, sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    program.write_text(f"{here}import test_training_loop as t\n" + textwrap.dedent(text))
+    command = [sys.executable, *launcher, str(program), str(tmp_path / "run")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2")
+
+
+def test_two_processes_are_one_with_twice_the_batch_and_a_killed_one_ends_the_job(tmp_path):
+    text = """
+        from dataclasses import dataclass
+        from pathlib import Path
+        from typing import Annotated
+        import tyro
+        step = 0
+        def sampler(rng, n):
+            global step
+            step += 1
+            assert n == 4
+            if step == 8 and os.environ["RANK"] == "1":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return t.sample(rng, n)
+        @dataclass
+        class Config:
+            out: Annotated[Path, tyro.conf.Positional]
+        def main(config):
+            t.run_plain(config.out, sampler)
+        t.run_program(main, Config)
+        """
+    code, said = start(tmp_path, text, *TORCHRUN)
+    print(said)
+    assert code != 0 and "training on cpu on each of 2 processes" in said
+    assert said.count("training on cpu") == 1, "only one of them speaks"
+    assert "SIGKILL" in said and ("lost another one, which was killed" in said or "interrupted" in said)
+    run_plain(tmp_path / "whole")
+    whole, cut = losses(tmp_path / "whole"), losses(tmp_path / "run")
+    assert list(cut) == list(range(1, 8))
+    assert cut == pytest.approx({step: whole[step] for step in cut}, rel=1e-4)
+    run_plain(tmp_path / "run")  # on one process now
+    assert losses(tmp_path / "run") == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_run_killed_at_any_moment_continues_with_the_same_losses_to_the_bit(tmp_path):
+    """Once while it writes its state, once within a step."""
+    text = """
         import torch
-        model, _ = run({str(tmp_path / "run")!r}, steps=5)
-        place = {str(tmp_path)!r} + "/" + os.environ["RANK"] + ".pt"
-        torch.save([p.detach() for p in model.parameters()], place)
-        """)
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--local-addr=127.0.0.1",
-        "--nproc-per-node=2",
+        from pathlib import Path
+        step, save = 0, torch.save
+        def torn_save(state, draft):
+            save(state, draft)
+            if state["step"] == 5:
+                draft.write_bytes(draft.read_bytes()[:1000])
+                os.kill(os.getpid(), signal.SIGKILL)
+        def sampler(rng, n):
+            global step
+            step += 1
+            if step == 5 and Path(sys.argv[1]).exists() and first > 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return t.sample(rng, n)
+        first = len(t.losses(Path(sys.argv[1])))
+        torch.save = save if first else torn_save
+        t.run_plain(Path(sys.argv[1]), sampler, t.make_model(), 20)
+        """
+    run_plain(tmp_path / "whole", model=make_model(), steps=20)
+    whole = losses(tmp_path / "whole")
+    for steps in (5, 8):
+        code, said = start(tmp_path, text)
+        assert code == -signal.SIGKILL, said
+        assert losses(tmp_path / "run") == {step: whole[step] for step in range(1, steps + 1)}
+    run_plain(tmp_path / "run", model=make_model(), steps=20)
+    assert losses(tmp_path / "run") == whole
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {"train_state.pt", "log.jsonl", "tensorboard"}, "no draft of the killed"
+
+
+def test_the_log_has_one_object_a_logged_step(tmp_path):
+    run(tmp_path, steps=10, log_every=5, eval_every=5)
+    rows = read_log(tmp_path / "log.jsonl")
+    assert [(row["step"], "held_out/mse" in row) for row in rows] == [
+        *((5, False), (5, True), (10, False), (10, True))
     ]
-    subprocess.run(
-        [*command, str(program)], check=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
-    for a, b in zip(*ranks, strict=True):
-        assert torch.equal(a, b)
+    assert {"train/loss", "train/mse", "train/lr", "train/grad_norm", "steps_per_s", "seconds"} < rows[
+        0
+    ].keys()
+    run(tmp_path, steps=10, log_every=5, eval_every=5)
+    assert read_log(tmp_path / "log.jsonl") == rows, "a finished run logs nothing again"
+
+
+def test_a_batch_that_processes_cannot_divide_is_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "processes", lambda: 3)
+    with pytest.raises(ConfigError, match="batch_size 32 cannot be divided by 3 processes"):
+        distributed.share_of_batch(32)
+
+
+def test_processes_together_draw_what_one_draws():
+    draws = {
+        "integers": lambda rng, n: rng.integers(0, 9, n),
+        "pairs": lambda rng, n: rng.integers(0, 9, (n, 2)),
+        "choice": lambda rng, n: rng.choice(np.arange(50), n),
+        "permuted": lambda rng, n: rng.choice(20, n, replace=False),
+        "normal": lambda rng, n: rng.normal(size=(n, 3)),
+    }
+    for name, draw in draws.items():
+        whole = draw(np.random.default_rng(1), 12)
+        parts = [draw(SharedDraws(np.random.default_rng(1), rank, 3), 4) for rank in range(3)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole, err_msg=name)
+    few = [SharedDraws(np.random.default_rng(1), rank, 2).choice(5, 4, replace=False) for rank in (0, 1)]
+    assert set(np.concatenate(few)) == set(range(5)), "all before any comes twice"
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_keeps_the_last_save(tmp_path):
+    run_plain(tmp_path, steps=3)
+    before = (tmp_path / "train_state.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(FileError, match=r"cannot write '.*train_state\.pt'") as error:
+            run_plain(tmp_path, steps=6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "train_state.pt").read_bytes() == before

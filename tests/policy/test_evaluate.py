@@ -63,6 +63,22 @@ def test_an_interrupted_evaluation_runs_only_what_is_missing(evaluation, monkeyp
     assert again["episodes"] == result["episodes"] and again["overall"] == result["overall"]
 
 
+def test_parts_of_processes_that_were_stopped_are_joined_not_run_again(evaluation, monkeypatch):
+    config, result = evaluation
+    parts = [{**result, "episodes": result["episodes"][i::2][:1]} for i in (0, 1)]
+    config.out.unlink()
+    for number, part in enumerate(parts):
+        evaluate.part_path(config.out, number).write_text(json.dumps(part))
+    ran = []
+    original = evaluate.run_episodes
+    monkeypatch.setattr(
+        evaluate, "run_episodes", lambda specs, *a, **k: ran.extend(specs) or original(specs, *a, **k)
+    )
+    evaluate.main(config)
+    assert len(ran) == 2 and json.loads(config.out.read_text())["episodes"] == result["episodes"]
+    assert list(config.out.parent.iterdir()) == [config.out]
+
+
 def test_results_do_not_depend_on_the_number_of_workers(evaluation, tmp_path):
     config, result = evaluation
     out = tmp_path / "alone.json"
