@@ -42,13 +42,14 @@ class Config:
     """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
     strips: int = 3
     """Number of held-out clips to draw."""
-    tolerance: int = 5
-    """A boundary counts as found within this many frames (20 a second)."""
+    tolerances: tuple[int, ...] = (3, 5)
+    """A boundary counts as found within so many frames (20 a second); each is reported."""
 
     def __post_init__(self) -> None:
-        for name in ("strips", "tolerance"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.strips < 0:
+            raise ConfigError(f"strips must not be negative, got {self.strips}")
+        if not self.tolerances or min(self.tolerances) < 0:
+            raise ConfigError(f"tolerances must be one or more numbers from 0, got {self.tolerances}")
 
 
 @stage_program
@@ -81,7 +82,8 @@ def main(config: Config) -> None:
     SkillStore(skills, attrs, store.contents).write(config.out)
     _, held_out = split_held_out(clips)
     phases = {clip.key: clip.phases for clip in held_out if getattr(clip, "phases", None)}
-    report_segmentation(config, skills, phases, attrs["stages"], gap)
+    shifts = {"": 0} if model.change else {"": 0, "_centred": gap // 2}
+    report_segmentation(config, skills, phases, attrs["stages"], shifts)
     for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
         # Below folders named like the clip, so that no two clips share a picture.
         picture = config.skills / "strips" / f"{clip.key}.png"
@@ -91,15 +93,15 @@ def main(config: Config) -> None:
     print(f"{config.out}: {len(skills)} clips, {attrs['stages']} stages")
 
 
-def report_segmentation(config: Config, skills: dict, phases: dict, stages: int, gap: int) -> None:
-    """Print and write segmentation metrics of every stage, as they are and centred on the pair of frames."""
+def report_segmentation(config: Config, skills: dict, phases: dict, stages: int, shifts: dict) -> None:
+    """Print and write segmentation metrics of every stage; shifts: name -> frames to move boundaries by."""
     if not phases:
         print("no recorded phases: boundaries are not scored")
         return
     report = {
-        f"stage{s}{name}": segmentation_report(skills, phases, s, config.tolerance, shift)
+        f"stage{s}{name}": segmentation_report(skills, phases, s, config.tolerances, shift)
         for s in range(1, stages + 1)
-        for name, shift in (("", 0), ("_centred", gap // 2))
+        for name, shift in shifts.items()
     }
     for name, row in report.items():
         print(f"{name:16s}", json.dumps({k: round(v, 3) for k, v in row.items()}))

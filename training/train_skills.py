@@ -69,7 +69,8 @@ def main(config: Config) -> None:
         raise ConfigError(
             f"latent_dim is {config.model.latent_dim}, {config.latents} holds {store.latent_dim}"
         )
-    config.model = replace(config.model, latent_dim=store.latent_dim)
+    gap = lineage.gap if config.model.gap < 0 else config.model.gap
+    config.model = replace(config.model, latent_dim=store.latent_dim, gap=gap)
     with main_process_first():
         clips = read_clips(config.data, (lineage.camera,), config.read)
     store.require_clips(clips)

@@ -5,12 +5,14 @@ from hilam_core.skills.evaluate import boundary_scores, evaluate_skills, segment
 from hilam_core.skills.extract import extract_skills
 from hilam_core.skills.loss import LossConfig, ratio_loss, skill_loss
 from hilam_core.skills.model import Route, SkillConfig, SkillModel, load_skills
-from hilam_core.skills.routing import Router, chunk, confidence, dechunk
+from hilam_core.skills.routing import Change, ChangeRouter, CosineRouter, chunk, confidence, dechunk
 
 __all__ = [
+    "Change",
+    "ChangeRouter",
+    "CosineRouter",
     "LossConfig",
     "Route",
-    "Router",
     "SkillBatches",
     "SkillConfig",
     "SkillModel",

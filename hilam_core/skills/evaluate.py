@@ -83,41 +83,48 @@ def segmentation_report(
     skills: Mapping[str, dict[str, np.ndarray]],
     phases: Mapping[str, Sequence[str]],
     stage: int,
-    tolerance: int = 5,
+    tolerances: Sequence[int] = (3, 5),
     shift: int = 0,
     seed: int = 0,
 ) -> dict[str, float]:
-    """F1 of stage `stage` over the episodes in `phases`, and of cutting the same number of segments evenly or
-    at random.
+    """How the boundaries of stage `stage` agree with `phases`: precision, recall and F1 within each tolerance
+    (`f1@3`), beside those of cutting the same number of segments evenly or at random; and segment lengths.
 
     shift: added to predicted times; k // 2 puts a boundary in the middle of the frames its z^l spans.
     """
     rng = np.random.default_rng(seed)
-    ours: list[Pair] = []
-    even: list[Pair] = []
-    random: list[Pair] = []
+    pairs: dict[str, list[Pair]] = {"": [], "even_": [], "random_": []}
     for key, names in phases.items():
         true, length = phase_boundaries(names), len(names)
         times = np.flatnonzero(skills[key][f"b{stage}"]).tolist()
         cuts = [t + shift for t in times if t > 0 and t + shift < length]
-        ours.append((cuts, true))
-        even.append(([round(length * (i + 1) / (len(cuts) + 1)) for i in range(len(cuts))], true))
+        pairs[""].append((cuts, true))
+        pairs["even_"].append((even_cuts(length, len(cuts)), true))
         for _ in range(20):
-            random.append((sorted(rng.choice(np.arange(1, length), len(cuts), replace=False).tolist()), true))
-    scores = {
-        name: boundary_scores(rows, tolerance)
-        for name, rows in (("", ours), ("even_", even), ("random_", random))
-    }
+            random = rng.choice(np.arange(1, length), len(cuts), replace=False)
+            pairs["random_"].append((sorted(random.tolist()), true))
     lengths = np.concatenate([segment_lengths(skills[key][f"segment{stage}"]) for key in phases])
+    report = {
+        f"{name}{metric}@{tolerance}": value
+        for tolerance in tolerances
+        for name, rows in pairs.items()
+        for metric, value in boundary_scores(rows, tolerance).items()
+    }
     return {
-        **{f"{name}{metric}": value for name, row in scores.items() for metric, value in row.items()},
-        **recall_by_phase(dict(zip(phases, ours, strict=True)), phases, tolerance),
+        **report,
+        **recall_by_phase(dict(zip(phases, pairs[""], strict=True)), phases, max(tolerances)),
         "segment_frames_mean": float(lengths.mean()),
         "segment_frames_10": float(np.percentile(lengths, 10)),
         "segment_frames_90": float(np.percentile(lengths, 90)),
+        "one_frame_segments": float((lengths == 1).mean()),
         "segments_per_episode": len(lengths) / len(phases),
-        "phases_per_episode": float(np.mean([len(t) + 1 for _, t in ours])),
+        "phases_per_episode": float(np.mean([len(t) + 1 for _, t in pairs[""]])),
     }
+
+
+def even_cuts(length: int, count: int) -> list[int]:
+    """Times of `count` cuts that divide `length` steps evenly."""
+    return [round(length * (i + 1) / (count + 1)) for i in range(count)]
 
 
 def segment_lengths(segments: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from hilam_core.errors import ConfigError
@@ -50,10 +49,10 @@ def skill_loss(
     predicted, routes = model(z, mask)
     follows = mask[:, 1:, None]
     latent = ((predicted[:, :-1] - z[:, 1:]).abs() * follows).sum() / (follows.sum() * z.shape[-1])
-    ratios = [
-        ratio_loss(r.p, r.b, r.mask, n) for r, n in zip(routes, model.config.chunk_lengths, strict=True)
-    ]
-    loss = latent + config.ratio * torch.stack(ratios).sum()
+    loss = latent
+    if model.config.routing == "published":  # else the routers' moving thresholds hold the lengths
+        lengths = zip(routes, model.config.chunk_lengths, strict=True)
+        loss = loss + config.ratio * sum(ratio_loss(r.p, r.b, r.mask, n) for r, n in lengths)
     scalars = {"latent": latent.detach()}
     if "now" in batch:
         assert lam is not None, "L_rec needs the latent action model"

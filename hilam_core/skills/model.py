@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,16 @@ from torch import Tensor, nn
 from hilam_core.cards import config_from
 from hilam_core.checkpoint import load_checkpoint, restore
 from hilam_core.errors import ConfigError, DataError
-from hilam_core.skills.routing import P_MIN, Router, chunk, confidence, dechunk, spread
+from hilam_core.skills.routing import (
+    P_MIN,
+    Change,
+    ChangeRouter,
+    CosineRouter,
+    chunk,
+    confidence,
+    dechunk,
+    spread,
+)
 
 
 @dataclass
@@ -37,17 +46,35 @@ class SkillConfig:
     """Blocks of the innermost network."""
     decoder_blocks: int = 1
     """Blocks in each stage's decoder."""
-    chunk_lengths: tuple[float, ...] = (5.0, 3.0)
-    """Target chunk length N of each stage, in that stage's tokens: 5 and 3 aim at skills of 15 frames."""
+    chunk_lengths: tuple[float, ...] = (8.0, 2.0)
+    """Target chunk length N of each stage, in that stage's tokens: 8 and 2 aim at skills of 16 frames.
+    The published routing wants shorter first chunks, 5 and 3."""
+    routing: Literal["change", "published"] = "change"
+    """change: cut at the strongest changes of latent actions; published: H-Net's learned cosine."""
+    window: int = 2
+    """change: latent actions on each side that are averaged and compared. 2 finds more than 3 or 4."""
+    min_distance: int = 5
+    """change: a boundary is the strongest change within this many latent actions on both sides. The moves of
+    the scripted experts last 6 frames or more."""
+    gap: int = -1
+    """change: k of the latent actions, 0 for changes that show once; -1 takes it from the stored ones."""
     threshold: float = 0.5
     """A boundary where p is at least this, as in the paper; H-Net's own code cuts where p is greater."""
     min_change: float = 0.05
-    """Relative change of features below which boundary probabilities fade; 0 is H-Net as published."""
+    """published: relative change of features below which p fades; 0 is H-Net to the letter."""
     residual_dropout: float = 0.5
     """Share of training sequences without the frame-rate residual: they train chunk vectors to carry all."""
 
     def __post_init__(self) -> None:
-        for name, least in (("latent_dim", 0), ("width", 1), ("main_blocks", 1), ("min_change", 0)):
+        for name, least in (
+            ("latent_dim", 0),
+            ("width", 1),
+            ("main_blocks", 1),
+            ("min_change", 0),
+            ("window", 1),
+            ("min_distance", 0),
+            ("gap", -1),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if min(self.encoder_blocks, self.decoder_blocks) < 0 or not 0 <= self.residual_dropout < 1:
@@ -81,6 +108,7 @@ class State:
     blocks: list[BlockState] = field(default_factory=list)
     before: Tensor | None = None
     value: Tensor | None = None
+    latents: Tensor | None = None
     decoder: list[BlockState] = field(default_factory=list)
     inner: State | None = None
 
@@ -125,10 +153,10 @@ class Main(nn.Module):
         super().__init__()
         self.net = Blocks(config.width, config.main_blocks)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Route]]:
+    def forward(self, x: Tensor, mask: Tensor, strength: Tensor) -> tuple[Tensor, list[Route]]:
         return self.net(x)[0], []
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, list[Route]]:
+    def step(self, x: Tensor, state: State, strength: Tensor) -> tuple[Tensor, list[Route]]:
         y, state.blocks = self.net(x, state.blocks)
         return y, []
 
@@ -136,10 +164,15 @@ class Main(nn.Module):
 class Stage(nn.Module):
     """Encoder, router, the network inside on the boundary tokens, dechunk, decoder."""
 
-    def __init__(self, config: SkillConfig, inner: Stage | Main) -> None:
+    def __init__(self, config: SkillConfig, length: float, inner: Stage | Main) -> None:
         super().__init__()
         self.encoder = Blocks(config.width, config.encoder_blocks)
-        self.router = Router(config.width, config.threshold, config.min_change)
+        self.router: CosineRouter | ChangeRouter = (
+            ChangeRouter(length)
+            if config.routing == "change"
+            else CosineRouter(config.width, config.min_change)
+        )
+        self.threshold = config.threshold
         self.inner = inner
         self.residual = nn.Linear(config.width, config.width)
         self.decoder = Blocks(config.width, config.decoder_blocks)
@@ -148,10 +181,15 @@ class Stage(nn.Module):
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, list[Route]]:
+    def forward(self, x: Tensor, mask: Tensor, strength: Tensor) -> tuple[Tensor, list[Route]]:
+        """strength [B, T, 2]: of the change at each token, and of its strongest rival."""
         h, _ = self.encoder(x)
-        p, b = self.router(h, mask)
-        zhat, routes = self.inner(*chunk(h, b))
+        if self.training:
+            self.router.observe(strength, mask)
+        p = self.router(h[:, :-1], h[:, 1:], strength[:, 1:])
+        p = torch.cat([torch.ones_like(h[:, :1, 0]), p], 1)
+        b = (p >= self.threshold) & mask
+        zhat, routes = self.inner(*chunk(h, b), chunk(_unrivalled(strength), b)[0])
         zbar = dechunk(zhat, p, b)
         y = self._residual(h) + zbar * confidence(p, b)[..., None]
         return self.decoder(y)[0], [Route(p, b, zbar, mask), *routes]
@@ -163,21 +201,26 @@ class Stage(nn.Module):
             r = r * (torch.rand(len(r), 1, 1, device=r.device) >= self.residual_dropout)
         return r
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, list[Route]]:
+    def step(self, x: Tensor, state: State, strength: Tensor) -> tuple[Tensor, list[Route]]:
         """One token [1, 1, D]; updates `state`. The inner network runs at boundaries alone."""
         h, state.blocks = self.encoder(x, state.blocks)
-        p = torch.ones_like(h[..., 0]) if state.before is None else self.router.probability(state.before, h)
-        b = p >= self.router.threshold
+        p = torch.ones_like(h[..., 0]) if state.before is None else self.router(state.before, h, strength)
+        b = p >= self.threshold
         routes: list[Route] = []
         if b:
             state.inner = state.inner or State()
-            zhat, routes = self.inner.step(h, state.inner)
+            zhat, routes = self.inner.step(h, state.inner, _unrivalled(strength))
             P = p.clamp(P_MIN, 1 - P_MIN)[..., None]
             state.value = P * zhat + (1 - P) * (0 if state.value is None else state.value)
         assert state.value is not None  # the first token is a boundary
         y, state.decoder = self.decoder(self._residual(h) + state.value, state.decoder)
         state.before = h
         return y, [Route(p, b, state.value, torch.ones_like(b)), *routes]
+
+
+def _unrivalled(strength: Tensor) -> Tensor:
+    """Strengths for the stage inside, whose tokens are local maxima already."""
+    return strength * strength.new_tensor([1.0, 0.0])
 
 
 class SkillModel(nn.Module):
@@ -187,11 +230,18 @@ class SkillModel(nn.Module):
         super().__init__()
         if config.latent_dim < 1:
             raise ConfigError(f"latent_dim must be at least 1, got {config.latent_dim}")
+        if config.routing == "change" and config.gap < 0:
+            raise ConfigError(f"gap must be that of the latent actions, got {config.gap}")
         self.config = config
         self.embed = nn.Linear(config.latent_dim, config.width)
+        self.change = (
+            Change(config.latent_dim, config.window, config.gap, config.min_distance)
+            if config.routing == "change"
+            else None
+        )
         net: Stage | Main = Main(config)
-        for _ in config.chunk_lengths:
-            net = Stage(config, net)
+        for length in reversed(config.chunk_lengths):
+            net = Stage(config, length, net)
         self.net = net
         self.head = nn.Linear(config.width, config.latent_dim)
 
@@ -204,8 +254,16 @@ class SkillModel(nn.Module):
         mask = (
             torch.ones(z_BTZ.shape[:2], dtype=torch.bool, device=z_BTZ.device) if mask_BT is None else mask_BT
         )
-        y, routes = self.net(self.embed(z_BTZ), mask)
+        y, routes = self.net(self.embed(z_BTZ), mask, self._strength(z_BTZ))
         return self.head(y), routes
+
+    @property
+    def delay(self) -> int:
+        """Steps between a change and its boundary."""
+        return self.change.delay if self.change else 0
+
+    def _strength(self, z_BTZ: Tensor) -> Tensor:
+        return self.change(z_BTZ) if self.change else z_BTZ.new_zeros(*z_BTZ.shape[:2], 2)
 
     def step(self, z_Z: Tensor, state: State) -> tuple[Tensor, list[Route]]:
         """(prediction [Z], routes of shape [1, 1]) from the next latent action [Z].
@@ -214,7 +272,10 @@ class SkillModel(nn.Module):
         the stage before it had a boundary.
         """
         _require_finite(z_Z)
-        y, routes = self.net.step(self.embed(z_Z)[None, None], state)
+        z = z_Z[None, None]
+        latents = z if state.latents is None else torch.cat([state.latents, z], 1)
+        state.latents = latents[:, -(self.change.memory if self.change else 1) :]
+        y, routes = self.net.step(self.embed(z), state, self._strength(state.latents)[:, -1:])
         return self.head(y)[0, 0], routes
 
 

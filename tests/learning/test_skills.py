@@ -5,8 +5,10 @@ import torch
 from hilam_core.data import SkillStore
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.skills import (
+    Change,
+    ChangeRouter,
+    CosineRouter,
     LossConfig,
-    Router,
     SkillConfig,
     SkillModel,
     boundary_scores,
@@ -21,15 +23,26 @@ from hilam_core.skills.evaluate import matches, phase_boundaries
 from hilam_core.skills.figures import draw_strip
 from hilam_core.skills.model import Route, State, to_frame_rate
 
+PUBLISHED = {"routing": "published", "chunk_lengths": (5.0, 3.0)}
+
 
 def make_model(seed: int = 0, **settings) -> SkillModel:
     """A model whose routers were disturbed, so that both stages cut at irregular places."""
     torch.manual_seed(seed)
-    model = SkillModel(SkillConfig(latent_dim=6, width=16, **settings))
+    config = SkillConfig(latent_dim=6, width=16, **{"gap": 4, "chunk_lengths": (5.0, 2.0), **settings})
+    model = SkillModel(config)
     for name, parameter in model.named_parameters():
-        if "router" in name or "residual" in name:
+        if "router" in name or "residual" in name or "change" in name:
             parameter.data += 0.5 * torch.randn_like(parameter)
+    with torch.no_grad():
+        model.train()(torch.randn(8, 60, 6))  # moves the thresholds of the change routers from zero
     return model.eval()
+
+
+def decisions(router, h: torch.Tensor, strength: torch.Tensor | None = None) -> torch.Tensor:
+    """p of the tokens after the first."""
+    strength = torch.zeros(*h.shape[:2], 2) if strength is None else strength
+    return router(h[:, :-1], h[:, 1:], strength[:, 1:])
 
 
 def all_ones(b: torch.Tensor) -> torch.Tensor:
@@ -39,18 +52,49 @@ def all_ones(b: torch.Tensor) -> torch.Tensor:
 # --- the equations ---
 
 
-def test_router_follows_its_equation_from_identity():
+def test_the_published_router_follows_its_equation_from_identity():
     h = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, -3.0], [-1.0, 0.0]]])
-    p, b = Router(2)(h, torch.ones(1, 5, dtype=torch.bool))
     # cosines between neighbours: 1, 0, -1, 0
-    torch.testing.assert_close(p, torch.tensor([[1.0, 0.0, 0.5, 1.0, 0.5]]))
-    assert b.tolist() == [[True, False, True, True, True]]
+    torch.testing.assert_close(decisions(CosineRouter(2), h), torch.tensor([[0.0, 0.5, 1.0, 0.5]]))
 
 
-def test_padding_is_never_a_boundary():
-    h, mask = torch.randn(2, 6, 4), torch.tensor([[True] * 6, [True] * 2 + [False] * 4])
-    _, b = Router(4)(h, mask)
-    assert not b[1, 2:].any()
+@pytest.mark.parametrize("settings", [PUBLISHED, {}])
+def test_the_first_token_is_a_boundary_and_padding_never(settings):
+    mask = torch.tensor([[True] * 40, [True] * 12 + [False] * 28])
+    _, routes = make_model(**settings)(torch.randn(2, 40, 6), mask)
+    assert routes[0].b[:, 0].all() and not routes[0].b[1, 12:].any()
+
+
+def test_a_change_shows_where_it_is_with_the_announced_delay():
+    """Constant latents that change at frame 20: z^l spans k = 4 frames, so it turns at 16 and again at 20."""
+    z = torch.zeros(1, 40, 3)
+    z[0, 16:20, 0], z[0, 20:, 1] = 1.0, 1.0
+    change = Change(3, window=2, gap=4, distance=5)
+    s, rival = change(z)[0].unbind(-1)
+    assert int(s.argmax()) == 20 + change.delay == 26
+    assert s[26] > rival[26] and (s > rival).sum() == 1
+    assert not Change(3, 2, 4, 5)(torch.ones(1, 40, 3))[0, :, 0].gt(1e-5).any(), "nothing changes"
+
+
+def test_change_needs_no_more_than_its_memory():
+    z, change = torch.randn(1, 60, 3), Change(3, window=2, gap=4, distance=5)
+    whole = change(z)
+    for t in (30, 45, 59):
+        torch.testing.assert_close(change(z[:, t + 1 - change.memory : t + 1])[:, -1], whole[:, t])
+
+
+def test_the_change_router_cuts_at_peaks_as_often_as_its_length_says():
+    router = ChangeRouter(10.0)
+    s = torch.rand(16, 400)
+    near = torch.nn.functional.max_pool1d(s, 7, 1, 3)
+    strength = torch.stack([s, torch.where(s == near, 0.0, near)], -1)
+    mask = torch.ones(16, 400, dtype=torch.bool)
+    for _ in range(3):
+        router.observe(strength, mask)
+    b = decisions(router, strength, strength) >= 0.5
+    assert 380 / 12 < b.sum(1).float().mean() < 400 / 9
+    assert not (b[:, :-1] & b[:, 1:]).any(), "no bursts"
+    assert (s[:, 1:] == near[:, 1:])[b].all()
 
 
 def test_chunk_keeps_boundary_tokens_in_order():
@@ -118,17 +162,18 @@ def test_composed_boundaries_and_segments_on_the_frame_axis():
 
 
 def test_residual_starts_at_zero():
-    model = SkillModel(SkillConfig(latent_dim=6, width=16))
+    model = SkillModel(SkillConfig(latent_dim=6, width=16, gap=4))
     assert not model.net.residual.weight.any() and model.net.residual.weight.dtype == torch.float32
 
 
-def test_one_step_at_a_time_equals_the_whole_sequence():
-    model, z = make_model(), torch.randn(1, 60, 6)
+@pytest.mark.parametrize("settings", [PUBLISHED, {}])
+def test_one_step_at_a_time_equals_the_whole_sequence(settings):
+    model, z = make_model(**settings), torch.randn(1, 120, 6)
     with torch.no_grad():
         predicted, routes = model(z)
         frames = to_frame_rate(routes)
         state, numbers = State(), [0, 0]
-        for t in range(60):
+        for t in range(120):
             y, stepped = model.step(z[0, t], state)
             torch.testing.assert_close(y, predicted[0, t], atol=1e-5, rtol=0)
             torch.testing.assert_close(stepped[0].p[0, 0], routes[0].p[0, t], atol=1e-5, rtol=0)
@@ -138,11 +183,12 @@ def test_one_step_at_a_time_equals_the_whole_sequence():
             torch.testing.assert_close(stepped[0].zbar[0, 0], frames[0].z[0, t], atol=1e-5, rtol=0)
             if len(stepped) > 1:
                 torch.testing.assert_close(stepped[1].zbar[0, 0], frames[1].z[0, t], atol=1e-5, rtol=0)
-    assert 5 < numbers[0] < 55 and 1 < numbers[1] < numbers[0], "the comparison needs cuts at both stages"
+    assert 5 < numbers[0] < 110 and 1 < numbers[1] < numbers[0], "the comparison needs cuts at both stages"
 
 
-def test_model_is_causal_and_padding_changes_nothing():
-    model, z = make_model(), torch.randn(2, 40, 6)
+@pytest.mark.parametrize("settings", [PUBLISHED, {}])
+def test_model_is_causal_and_padding_changes_nothing(settings):
+    model, z = make_model(**settings), torch.randn(2, 40, 6)
     with torch.no_grad():
         whole, _ = model(z)
         later = z.clone()
@@ -153,11 +199,16 @@ def test_model_is_causal_and_padding_changes_nothing():
         torch.testing.assert_close(padded[1, :25], whole[1, :25], atol=1e-5, rtol=0)
 
 
-def test_routers_get_a_gradient():
-    model = make_model()
+@pytest.mark.parametrize("settings", [PUBLISHED, {}])
+def test_routing_gets_a_gradient(settings):
+    model = make_model(**settings)
     predicted, _ = model(torch.randn(2, 40, 6))
     predicted.square().mean().backward()
-    for parameter in (model.net.router.query.weight, model.net.inner.router.key.weight):
+    if model.change:
+        routing = [model.change.project.weight]
+    else:
+        routing = [model.net.router.query.weight, model.net.inner.router.key.weight]
+    for parameter in routing:
         assert parameter.grad.abs().max() > 0
 
 
@@ -168,7 +219,7 @@ def test_constant_input_does_not_split_every_token(constant):
     z = torch.full((1, 200, 6), constant)
 
     def cuts(min_change):
-        model = make_model(min_change=min_change)
+        model = make_model(min_change=min_change, **PUBLISHED)
         with torch.no_grad():
             model.net.router.query.weight.copy_(
                 -model.net.router.key.weight
@@ -177,12 +228,13 @@ def test_constant_input_does_not_split_every_token(constant):
 
     assert cuts(0.0) == 180
     assert cuts(0.05) == 0
+    assert int(make_model()(z)[1][0].b[0, 1:].sum()) == 0, "the default needs no guard"
 
 
 def test_zero_features_are_no_boundary_with_the_guard():
     h = torch.zeros(1, 10, 4)
-    assert Router(4)(h, torch.ones(1, 10, dtype=torch.bool))[1].sum() == 10
-    assert Router(4, min_change=0.05)(h, torch.ones(1, 10, dtype=torch.bool))[1].sum() == 1
+    assert (decisions(CosineRouter(4), h) >= 0.5).all()
+    assert not (decisions(CosineRouter(4, min_change=0.05), h) >= 0.5).any()
 
 
 def test_extracted_skills_are_constant_within_segments_and_cover_the_tail():
@@ -195,6 +247,16 @@ def test_extracted_skills_are_constant_within_segments_and_cover_the_tail():
             segment = skills[f"z{s}"][skills[f"segment{s}"] == number]
             assert np.ptp(segment, 0).max() == 0
     assert set(np.flatnonzero(skills["b2"])) <= set(np.flatnonzero(skills["b1"]))
+
+
+def test_extracted_segments_begin_where_the_change_was():
+    model = SkillModel(SkillConfig(latent_dim=3, width=16, gap=4, chunk_lengths=(8.0,))).eval()
+    model.net.router.threshold.fill_(0.1)
+    z = np.zeros((60, 3), np.float32)
+    z[16:20, 0] = z[20:48, 1] = 1.0  # a change at frame 20,
+    z[48:52, 0] = z[52:, 2] = 1.0  # and one at frame 52, nearer to the end than the model's delay
+    skills = extract_skills(model, z, valid=55)
+    assert np.flatnonzero(skills["b1"]).tolist() == [0, 20, 52]
 
 
 @pytest.mark.parametrize("stages", [1, 3])
@@ -238,6 +300,8 @@ def test_bad_settings_are_refused(settings, message):
 def test_a_model_needs_the_length_of_its_input_and_losses_are_not_negative():
     with pytest.raises(ConfigError, match="latent_dim"):
         SkillModel(SkillConfig())
+    with pytest.raises(ConfigError, match="gap must be that of the latent actions, got -1"):
+        SkillModel(SkillConfig(latent_dim=6))
     with pytest.raises(ConfigError, match=r"loss\.rec must not be negative, got -1"):
         LossConfig(rec=-1)
 
@@ -257,14 +321,13 @@ def test_scores_and_baselines():
     b = np.zeros(60, bool)
     b[[0, 11, 40]] = True
     skills = {"e/demo_0": {"b2": b, "segment2": np.cumsum(b)}}
-    report = segmentation_report(skills, {"e/demo_0": phases}, 2, tolerance=3)
-    assert report["f1"] == 1.0 and report["even_f1"] == 0.5 and report["random_f1"] < 0.6
+    report = segmentation_report(skills, {"e/demo_0": phases}, 2, (1, 3))
+    assert report["f1@3"] == 1.0 and report["f1@1"] == 0.0
+    assert report["even_f1@3"] == 0.5 and report["random_f1@3"] < 0.6
     assert report["recall_b"] == report["recall_c"] == 1.0 and "recall_a" not in report
     assert report["segments_per_episode"] == 3 and report["segment_frames_mean"] == 20
-    shifted = segmentation_report(skills, {"e/demo_0": phases}, 2, tolerance=3, shift=5)
-    assert (
-        shifted["f1"] == 1.0 and segmentation_report(skills, {"e/demo_0": phases}, 2, tolerance=1)["f1"] == 0
-    )
+    assert report["one_frame_segments"] == 0
+    assert segmentation_report(skills, {"e/demo_0": phases}, 2, (1,), shift=2)["f1@1"] == 1.0
     assert boundary_scores([([5], [5, 20])], 2) == {
         "precision": 1.0,
         "recall": 0.5,

@@ -157,7 +157,7 @@ def test_a_model_with_lstms_trains_in_either_precision_on_any_cpu(
     precision, chosen, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    model = SkillModel(SkillConfig(latent_dim=3, width=8))
+    model = SkillModel(SkillConfig(latent_dim=3, width=8, gap=4))
 
     def loss(model, batch):
         z = batch["x"][None]
