@@ -54,8 +54,8 @@ class SkillConfig:
     window: int = 2
     """change: latent actions on each side that are averaged and compared. 2 finds more than 3 or 4."""
     min_distance: int = 5
-    """change: a boundary is the strongest change within this many latent actions on both sides. The moves of
-    the scripted experts last 6 frames or more."""
+    """change: a boundary is the strongest change within this many latent actions on both sides, and known
+    twice as many later. The moves of the scripted experts last 6 frames or more."""
     gap: int = -1
     """change: k of the latent actions, 0 for changes that show once; -1 takes it from the stored ones."""
     threshold: float = 0.5
@@ -182,14 +182,14 @@ class Stage(nn.Module):
         nn.init.zeros_(self.residual.bias)
 
     def forward(self, x: Tensor, mask: Tensor, strength: Tensor) -> tuple[Tensor, list[Route]]:
-        """strength [B, T, 2]: of the change at each token, and of its strongest rival."""
+        """strength [B, T, 2]: what `Change` says of each token."""
         h, _ = self.encoder(x)
         if self.training:
             self.router.observe(strength, mask)
         p = self.router(h[:, :-1], h[:, 1:], strength[:, 1:])
         p = torch.cat([torch.ones_like(h[:, :1, 0]), p], 1)
         b = (p >= self.threshold) & mask
-        zhat, routes = self.inner(*chunk(h, b), chunk(_unrivalled(strength), b)[0])
+        zhat, routes = self.inner(*chunk(h, b), chunk(_peaks(strength), b)[0])
         zbar = dechunk(zhat, p, b)
         y = self._residual(h) + zbar * confidence(p, b)[..., None]
         return self.decoder(y)[0], [Route(p, b, zbar, mask), *routes]
@@ -209,7 +209,7 @@ class Stage(nn.Module):
         routes: list[Route] = []
         if b:
             state.inner = state.inner or State()
-            zhat, routes = self.inner.step(h, state.inner, _unrivalled(strength))
+            zhat, routes = self.inner.step(h, state.inner, _peaks(strength))
             P = p.clamp(P_MIN, 1 - P_MIN)[..., None]
             state.value = P * zhat + (1 - P) * (0 if state.value is None else state.value)
         assert state.value is not None  # the first token is a boundary
@@ -218,9 +218,9 @@ class Stage(nn.Module):
         return y, [Route(p, b, state.value, torch.ones_like(b)), *routes]
 
 
-def _unrivalled(strength: Tensor) -> Tensor:
-    """Strengths for the stage inside, whose tokens are local maxima already."""
-    return strength * strength.new_tensor([1.0, 0.0])
+def _peaks(strength: Tensor) -> Tensor:
+    """Strengths for the stage inside, whose tokens are peaks already."""
+    return torch.stack([strength[..., 0], torch.ones_like(strength[..., 0])], -1)
 
 
 class SkillModel(nn.Module):
@@ -235,9 +235,7 @@ class SkillModel(nn.Module):
         self.config = config
         self.embed = nn.Linear(config.latent_dim, config.width)
         self.change = (
-            Change(config.latent_dim, config.window, config.gap, config.min_distance)
-            if config.routing == "change"
-            else None
+            Change(config.window, config.gap, config.min_distance) if config.routing == "change" else None
         )
         net: Stage | Main = Main(config)
         for length in reversed(config.chunk_lengths):

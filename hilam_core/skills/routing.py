@@ -46,11 +46,11 @@ class CosineRouter(nn.Module):
 
 
 class ChangeRouter(nn.Module):
-    """p_t = s_t / (s_t + max(tau, r_t)), with s_t the strength of a change and r_t that of its strongest
-    rival near by: at least 0.5 exactly at local maxima of s above tau.
+    """p_t = min(q_t / (q_t + tau), a_t), with q_t the prominence of a change and a_t >= 0.5 where it is the
+    strongest near by (see `Change`): at least 0.5 exactly at peaks that stand out by tau.
 
     tau is a moving quantile, such that one token in `length` is a boundary. It takes the place of L_ratio,
-    which moves p everywhere at once and so makes bursts of short chunks.
+    which moves p everywhere at once and so makes bursts of short chunks. Nothing here is learned by gradient.
     """
 
     threshold: Tensor
@@ -61,69 +61,67 @@ class ChangeRouter(nn.Module):
         self.register_buffer("threshold", torch.zeros(()))
 
     def forward(self, before: Tensor, now: Tensor, strength: Tensor) -> Tensor:
-        """p from strengths [..., 2] of s and r; the features are not used."""
-        s, rival = strength.unbind(-1)
-        return s / (s + torch.maximum(rival, self.threshold)).clamp(min=1e-6)
+        """p from strengths [..., 2] of q and a; the features are not used."""
+        prominence, peak = strength.unbind(-1)
+        return torch.minimum(prominence / (prominence + self.threshold).clamp(min=1e-6), peak)
 
     @torch.no_grad()
     def observe(self, strength_BT2: Tensor, mask_BT: Tensor) -> None:
-        """Move tau towards the strength that one token in `length` of this batch exceeds."""
-        s, rival = strength_BT2.float().unbind(-1)
-        peaks = s[mask_BT & (s > 0) & (s >= rival)]
+        """Move tau towards the prominence that one token in `length` of this batch exceeds."""
+        prominence, peak = strength_BT2.float().unbind(-1)
+        peaks = prominence[mask_BT & (prominence > 0) & (peak >= 0.5)]
         if not len(peaks):
             return
         # The first token of every sequence is a boundary anyway.
         wanted = round(int(mask_BT.sum()) / self.length) - len(mask_BT)
         quantile = peaks.sort(descending=True).values[min(max(wanted, 1), len(peaks)) - 1]
-        first = self.threshold == 0
-        self.threshold.copy_(
-            torch.where(first, quantile, self.threshold.lerp(quantile, 1 - THRESHOLD_MEMORY))
-        )
+        moved = self.threshold.lerp(quantile, 1 - THRESHOLD_MEMORY)
+        self.threshold.copy_(torch.where(self.threshold == 0, quantile, moved))
 
 
 class Change(nn.Module):
-    """How strongly latent actions change: s_t, and the strongest s within `distance` of it.
+    """Where latent actions change, and by how much.
 
-        c_t = |W (mean z_{t..t+w-1} - mean z_{t-w..t-1})|,   s_t = sqrt(c_t c_{t-k})
+        c_t = |mean z_{t..t+w-1} - mean z_{t-w..t-1}|,   s_t = sqrt(c_t c_{t-k})
+        a_t = s_t / (s_t + max of the other s within d)
+        q_t = s_t - max(min s_{t-2d..t}, min s_{t..t+2d})
 
     A latent action spans the frames t and t + k. A change at frame t therefore shows twice: k steps early,
-    when I_{t+k} crosses it, and in time, when I_t does. s is large where both agree. W is the identity at
-    first. gap: k; 0 leaves the early one out, s_t = c_t.
+    when I_{t+k} crosses it, and in time, when I_t does. s is large where both agree. The prominence q tells
+    a change from the noise on a stretch of steady motion, where s is as high but does not fall in between.
+    gap: k; 0 leaves the early one out, s_t = c_t. distance: d.
 
-    To compare s_t with what follows, and to see the whole window, takes `delay` later tokens: the value at
-    token t is that of the change `delay` tokens before, so that everything stays causal.
+    To see the whole window takes `delay` later tokens: the value at token t is that of the change `delay`
+    tokens before, so that everything stays causal.
     """
 
-    def __init__(self, latent_dim: int, window: int, gap: int, distance: int) -> None:
+    def __init__(self, window: int, gap: int, distance: int) -> None:
         super().__init__()
-        self.project = nn.Linear(latent_dim, latent_dim, bias=False)
-        nn.init.eye_(self.project.weight)
         self.window, self.gap, self.distance = window, gap, distance
 
     @property
     def delay(self) -> int:
         """Tokens between a change and the token that reports it."""
-        return self.window - 1 + self.distance
+        return self.window - 1 + 2 * self.distance
 
     @property
     def memory(self) -> int:
         """Latent actions that the last value depends on."""
-        return 2 * self.window + self.gap + 2 * self.distance
+        return 2 * self.window + self.gap + 4 * self.distance
 
     def forward(self, z_BTZ: Tensor) -> Tensor:
-        """(s, strongest other s near by) [B, T, 2], `delay` tokens late; 0 where too little came before."""
+        """(q, a) [B, T, 2], `delay` tokens late; 0 where too little came before."""
         w, k, d = self.window, self.gap, self.distance
-        means = F.avg_pool1d(F.pad(self.project(z_BTZ).mT, (w - 1, 0)), w, 1).mT
-        c_BT = (means - _later(means, w)).square().sum(-1).add(1e-12).sqrt()
-        seen = torch.arange(c_BT.shape[1], device=c_BT.device)
-        c_BT = c_BT * (seen >= 2 * w - 1)
-        s_BT = (c_BT * _later(c_BT, k)).add(1e-12).sqrt() * (seen >= 2 * w - 1 + k) if k else c_BT
-        if not d:
-            return torch.stack([s_BT, torch.zeros_like(s_BT)], -1)
-        # Windows of the d values on each side of s_{t-d}.
-        sides = F.pad(s_BT, (2 * d, 0)).unfold(1, 2 * d + 1, 1)
-        rival = torch.maximum(sides[..., :d].amax(-1), sides[..., d + 1 :].amax(-1))
-        return torch.stack([sides[..., d], rival], -1)
+        means = F.avg_pool1d(F.pad(z_BTZ.mT, (w - 1, 0)), w, 1).mT
+        seen = torch.arange(z_BTZ.shape[1], device=z_BTZ.device)
+        c_BT = (means - _later(means, w)).norm(dim=-1) * (seen >= 2 * w - 1)
+        s_BT = (c_BT * _later(c_BT, k)).sqrt() if k else c_BT
+        near = F.pad(s_BT, (4 * d, 0)).unfold(1, 4 * d + 1, 1)  # 2 d on each side of the one in the middle
+        before, s, after = near[..., : 2 * d], near[..., 2 * d], near[..., 2 * d + 1 :]
+        rival = torch.cat([before[..., d:], after[..., :d]], -1)
+        rival = rival.amax(-1) if d else torch.zeros_like(s)
+        floor = torch.maximum(before.amin(-1), after.amin(-1)) if d else torch.zeros_like(s)
+        return torch.stack([(s - floor).clamp(min=0), s / (s + rival).clamp(min=1e-6)], -1)
 
 
 def _later(x: Tensor, steps: int) -> Tensor:
