@@ -4,6 +4,7 @@
     python training/finetune_policy.py --out runs/flat                                  # flat BAKU
     python training/finetune_policy.py --blind --out runs/blind                         # no images
     python training/finetune_policy.py --hierarchical --out runs/scratch                # HiLAM from scratch
+    python training/finetune_policy.py --share 0.1 --decoded decoded.h5 --out runs/few  # the rest decoded
 
 pi^h is frozen, or with --high-lr learns slowly from the actions alone. pi^l gets new heads, for robot actions
 instead of latent ones and for waypoints, and is trained with the skills that pi^h predicts, up to one plan
@@ -20,16 +21,22 @@ import tyro
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import (
+    Clip,
     Episode,
+    LabelStore,
     ReadConfig,
     camera_names,
     describe_data,
+    first_share,
+    read_clips,
     read_demonstrations,
     require_rate,
+    split_held_out,
 )
 from hilam_core.distributed import main_process_first
 from hilam_core.errors import CheckpointError, ConfigError, DataError
 from hilam_core.files import writable_folder
+from hilam_core.lam.decode import as_demonstration
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
 from hilam_core.policy.batches import ActionLabels, PolicyFrames, set_action_units, set_input_statistics
 from hilam_core.policy.evaluate import held_out_metrics
@@ -67,6 +74,11 @@ class Config:
     """Train without images: the baseline that shows what the benchmark gives away."""
     share: float = 1.0
     """Share of the demonstrations of each file to train on."""
+    decoded: Path | None = None
+    """Labels of decode_actions: the demonstrations beyond the share, and the clips of `unlabelled`, are
+    trained on too, with actions and waypoints decoded from their latent actions."""
+    unlabelled: list[Path] = field(default_factory=list)
+    """More clips with decoded labels: the ones given to decode_actions."""
     out: Path = Path("runs/policy")
     """Folder for checkpoint and logs; continued when it holds an unfinished run."""
     published_size: bool = False
@@ -91,6 +103,10 @@ class Config:
             )
         if self.cameras and (self.blind or self.pretrained is not None):
             raise ConfigError("cameras are those of the pretrained policy, and none with blind")
+        if self.unlabelled and self.decoded is None:
+            raise ConfigError("unlabelled clips need labels: give decoded")
+        if self.decoded is not None and self.blind:
+            raise ConfigError("decoded labels come without the robot's state, which is all that blind reads")
         if not 0 < self.share <= 1:
             raise ConfigError(f"share must be in (0, 1], got {self.share}")
 
@@ -155,6 +171,24 @@ def load_pretrained(folder: Path) -> Policy:
     return policy
 
 
+def with_decoded(
+    config: Config, store: LabelStore, labelled: list[Episode], training: list[Episode]
+) -> list[Episode]:
+    """The labelled demonstrations, and all others by the labels decoded for them."""
+    store.require_labelled(episode.key for episode in labelled)
+    own = {episode.key for episode in labelled}
+    rest: list[Clip] = [episode for episode in training if episode.key not in own]
+    if config.unlabelled:
+        cameras = tuple(labelled[0].frames)
+        rest += split_held_out(read_clips(config.unlabelled, cameras, config.read))[0]
+    store.require_clips(rest)
+    print(f"{len(labelled)} demonstrations with actions, {len(rest)} clips with decoded ones")
+    return [
+        *labelled,
+        *(as_demonstration(clip, store[clip.key]["labels"], store.action_dim) for clip in rest),
+    ]
+
+
 def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
     """Frames with the actions to imitate and, for a hierarchy, the skills that a frozen pi^h predicts, or the
     observations for one that learns."""
@@ -178,17 +212,6 @@ def require_one_shape(episodes: list[Episode]) -> None:
             )
 
 
-def first_share(episodes: list[Episode], share: float) -> list[Episode]:
-    """The first episodes of each file; ConfigError where the share of one is none."""
-    by_file: dict[str, list[Episode]] = {}
-    for episode in episodes:
-        by_file.setdefault(episode.key.rpartition("/")[0], []).append(episode)
-    for file, group in by_file.items():
-        if round(share * len(group)) < 1:
-            raise ConfigError(f"share {share} of the {len(group)} demonstrations of {file} is none of them")
-    return [e for group in by_file.values() for e in group[: round(share * len(group))]]
-
-
 @stage_program
 def main(config: Config) -> None:
     writable_folder(config.out)
@@ -199,7 +222,13 @@ def main(config: Config) -> None:
     require_one_shape(episodes)
     policy = make_policy(config, pretrained, episodes[0])
     training, held_out = hold_out(episodes)
-    training = first_share(training, config.share)
+    labelled, origin = first_share(training, config.share), {}
+    if config.decoded is None:
+        training = labelled
+    else:
+        store = LabelStore.read(config.decoded).require_current()
+        training = with_decoded(config, store, labelled, training)
+        origin = {"decoded": {name: store.attrs[name] for name in ("lam_hash", "camera", "gap", "labelled")}}
     labels, test = label(policy, training), label(policy, held_out) if held_out else None
     if config.pretrained is None:
         for level in filter(None, (policy.low, policy.high)):
@@ -220,6 +249,7 @@ def main(config: Config) -> None:
         identity={"high_lr": config.high_lr},
         lr_scales={"high.": config.high_lr / config.train.lr} if config.high_lr else None,
         stage="finetuned",
+        **origin,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hilam_core.conventions import CONTROL_HZ
 from hilam_core.data.frames import Frames, picture_hash
-from hilam_core.errors import DataError
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.observation import proprioception
 
 HELD_OUT = 0.05
@@ -153,6 +153,17 @@ def _lowest(group: list[tuple[float, int]]) -> list[int]:
     draws = [draw for draw, _ in group]
     limit = max(HELD_OUT, min(draws))
     return [i for draw, i in group if draw <= limit and draw < max(draws)]
+
+
+def first_share(clips: Sequence[AnyClip], share: float) -> list[AnyClip]:
+    """The first clips of each file; ConfigError where the share of one is none."""
+    by_file: dict[str, list[AnyClip]] = {}
+    for clip in clips:
+        by_file.setdefault(clip.key.rpartition("/")[0], []).append(clip)
+    for file, group in by_file.items():
+        if round(share * len(group)) < 1:
+            raise ConfigError(f"share {share} of the {len(group)} demonstrations of {file} is none of them")
+    return [clip for group in by_file.values() for clip in group[: round(share * len(group))]]
 
 
 def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:

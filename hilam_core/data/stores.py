@@ -298,3 +298,29 @@ class SkillStore(_Store):
     def stages(self) -> int:
         """Stages of the skill model."""
         return int(self.attrs["stages"])
+
+
+class LabelStore(_Store):
+    """Labels decoded from z^l, per clip of T steps: `labels` float32 [T, A], or [T, A + 4] with the hand's
+    motion. The keys of the demonstrations whose own labels they were fitted to are `labelled`."""
+
+    kind = "labels"
+    models = ("lam",)
+
+    @classmethod
+    def fields(cls, attrs: Mapping[str, Any]) -> Fields:
+        return {"labels": np.float32}
+
+    @property
+    def action_dim(self) -> int:
+        """A, the numbers of an action."""
+        return int(self.attrs["action_dim"])
+
+    def require_labelled(self, keys: Iterable[str]) -> Self:
+        """DataError where they were fitted to labels of other demonstrations than these."""
+        if extra := sorted(set(self.attrs["labelled"]) - set(keys)):
+            raise DataError(
+                f"{self.path} was fitted to the actions of {len(extra)} demonstrations that are not trained on, "
+                f"such as {extra[0]}: decode with the same --share and --data"
+            )
+        return self
