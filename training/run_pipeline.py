@@ -203,7 +203,7 @@ def make_plan(config: Config) -> list[Stage]:
     stages = []
     for name, (program, settings, reads, writes) in rows.items():
         settings = _merge(settings, PRESETS[config.preset].get(name, {}))
-        own = _configure(importlib.import_module(program).Config, settings, config)
+        own = configure(importlib.import_module(program).Config, settings, config)
         stages.append(Stage(name, program, own, reads, writes))
     choose_tasks((config.suite,), stages[-2].config.tasks)
     return [dataclasses.replace(stage, **needs(stage, stages, config)) for stage in stages]
@@ -216,14 +216,14 @@ def _merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _configure(cls: type, settings: Mapping[str, Any], config: Config) -> Any:
+def configure(cls: type, settings: Mapping[str, Any], config: Config) -> Any:
     """A program's settings: its defaults with `settings`, and the plan's own where the program has them."""
     names = {field.name for field in dataclasses.fields(cls)}
     common = {"workers": config.workers, "device": config.device}
     if cls.__module__ == "collect_demos":
         common["seed"] = config.seed
     if "train" in names:
-        settings = _merge(settings, {"train": {"seed": config.seed, "device": config.device}})
+        settings = _merge({"train": {"seed": config.seed, "device": config.device}}, settings)
     settings = {**{name: value for name, value in common.items() if name in names}, **settings}
     plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
     whole = cls(**plain)
@@ -235,8 +235,8 @@ def _configure(cls: type, settings: Mapping[str, Any], config: Config) -> Any:
 
 # What a stage needs, measured on two cores without AVX-512 BF16 with LIBERO-Object at 128 pixels.
 DEMONSTRATION_S, RENDERED_STEP_S = 1.5, 0.02
-FRAME_S = {"latents": 0.004, "skill labels": 0.0005}
-SAMPLE_S = {"lam": 0.022, "skills": 0.008, "pretrain": 0.0094, "finetune": 0.0047}
+FRAME_S = {"extract_latents": 0.004, "extract_skills": 0.0005}
+SAMPLE_S = {"train_lam": 0.022, "train_skills": 0.008, "pretrain_policy": 0.0094, "finetune_policy": 0.0047}
 PUBLISHED_SIZE = 10  # times the compact policy's time, and its size on disk
 FRAME_MB, CACHED_FRAME_MB = 0.064, 0.098  # both cameras: compressed in HDF5, decoded in the frame cache
 CHECKPOINT_MB = 40  # weights, and the state to continue from
@@ -246,23 +246,23 @@ def needs(stage: Stage, stages: list[Stage], config: Config) -> dict[str, float]
     """Estimated minutes and megabytes of a stage."""
     frames, seconds, megabytes = _frames(stages, config), 0.0, 0.1
     large = PUBLISHED_SIZE if any(getattr(s.config, "published_size", False) for s in stages) else 1
-    if stage.name == "collect":
+    if stage.program == "collect_demos":
         seconds = frames / _frames_each(config) * DEMONSTRATION_S * 2 / config.workers
         megabytes = frames * FRAME_MB
-    elif stage.name in FRAME_S:
-        seconds = frames * FRAME_S[stage.name]
+    elif stage.program in FRAME_S:
+        seconds = frames * FRAME_S[stage.program]
         megabytes = frames * 0.001
-    elif stage.name in SAMPLE_S:
+    elif stage.program in SAMPLE_S:
         train = stage.config.train
-        seconds = train.steps * train.batch_size * SAMPLE_S[stage.name]
+        seconds = train.steps * train.batch_size * SAMPLE_S[stage.program]
         megabytes = CHECKPOINT_MB
-        if stage.name in ("pretrain", "finetune"):
+        if stage.program.endswith("_policy"):
             seconds, megabytes = seconds * large, megabytes * large
     elif stage.program == "evaluate":
         episodes = stage.config.episodes * len(choose_tasks((config.suite,), stage.config.tasks))
         steps = stage.config.max_steps or MAX_STEPS[config.suite]
         seconds = episodes * steps * RENDERED_STEP_S * 2 / config.workers
-    if stage.name == "lam":
+    if stage.program == "train_lam":
         megabytes += frames * CACHED_FRAME_MB
     return {"minutes": seconds / 60, "disk_mb": megabytes}
 
@@ -273,7 +273,7 @@ def _frames_each(config: Config) -> float:
 
 def _frames(stages: list[Stage], config: Config) -> float:
     """Frames of all demonstrations, estimated."""
-    if stages[0].name == "collect":
+    if stages[0].program == "collect_demos":
         collect = stages[0].config
         return collect.demos * len(choose_tasks((config.suite,), collect.tasks)) * _frames_each(config)
     assert config.data is not None
@@ -436,13 +436,12 @@ def require_space(folder: Path, stages: list[Stage]) -> None:
         )
 
 
-def main(config: Config) -> None:
+def run_plan(stages: list[Stage], out: Path, dry_run: bool = False) -> None:
+    """Run what is not done of a plan below `out`, or with `dry_run` only print it."""
     from hilam_core.distributed import is_main_process, process_group
 
-    out = config.out or Path("runs") / config.preset
-    stages = make_plan(config)
     record = Record(out / "pipeline.json")
-    if config.dry_run:
+    if dry_run:
         print_plan(stages, {stage.name: record.state(stage) for stage in stages})
         return
     with process_group(), sole_writer(out / "pipeline.json") if is_main_process() else nullcontext():
@@ -473,6 +472,10 @@ def run_stage(stage: Stage, record: Record, title: str) -> None:
     barrier()
     if is_main_process():
         record.finish(stage)
+
+
+def main(config: Config) -> None:
+    run_plan(make_plan(config), config.out or Path("runs") / config.preset, config.dry_run)
 
 
 if __name__ == "__main__":

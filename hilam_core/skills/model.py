@@ -46,9 +46,9 @@ class SkillConfig:
     """Blocks of the innermost network."""
     decoder_blocks: int = 1
     """Blocks in each stage's decoder."""
-    chunk_lengths: tuple[float, ...] = (8.0, 2.0)
-    """Target chunk length N of each stage, in that stage's tokens: 8 and 2 aim at skills of 16 frames.
-    The published routing wants shorter first chunks, 5 and 3."""
+    chunk_lengths: tuple[float, ...] = (12.0, 1.4)
+    """Target chunk length N of each stage, in that stage's tokens: 12 and 1.4 aim at skills of 17 frames, a
+    phase of the scripted experts. The published routing wants shorter first chunks, 5 and 3."""
     routing: Literal["change", "published"] = "change"
     """change: cut at the strongest changes of latent actions; published: H-Net's learned cosine."""
     window: int = 2
