@@ -5,7 +5,7 @@ r"""Label clips with skills: boundaries and one vector per segment, at frame rat
 
 Reads a skill model, and latent actions of the model, camera and gap it was trained with. Writes one HDF5
 file with zbar^s and boundaries of each stage, prints how boundaries agree with the recorded phases on
-held-out demonstrations, and draws skill strips.
+held-out demonstrations, and draws skill strips and the segments with the most similar skills.
 """
 
 import json
@@ -21,8 +21,14 @@ from hilam_core.distributed import gather, is_main_process, main_process_first, 
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder, write_json
 from hilam_core.program import run_program
-from hilam_core.skills import extract_skills, load_skills, segmentation_report
-from hilam_core.skills.figures import draw_strip
+from hilam_core.skills import (
+    extract_skills,
+    load_skills,
+    neighbour_report,
+    segmentation_report,
+    segments_of,
+)
+from hilam_core.skills.figures import draw_neighbours, draw_strip
 from hilam_core.training import stage_program
 
 
@@ -41,7 +47,7 @@ class Config:
     out: Path = Path("data/libero_object/skills.h5")
     """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
     strips: int = 3
-    """Number of held-out clips to draw."""
+    """Number of held-out clips to draw; 0 draws no picture."""
     tolerances: tuple[int, ...] = (3, 5)
     """A boundary counts as found within so many frames (20 a second); each is reported."""
 
@@ -83,7 +89,15 @@ def main(config: Config) -> None:
     _, held_out = split_held_out(clips)
     phases = {clip.key: clip.phases for clip in held_out if getattr(clip, "phases", None)}
     shifts = {"": 0} if model.change else {"": 0, "_centred": gap // 2}
-    report_segmentation(config, skills, phases, attrs["stages"], shifts)
+    if phases:
+        report_segmentation(config, skills, phases, attrs["stages"], shifts)
+        if config.strips:
+            frames = {clip.key: clip.frames[camera] for clip in held_out}
+            picture = config.skills / "neighbours.png"
+            draw_neighbours(picture, frames, segments_of(skills, phases, attrs["stages"]))
+            print(f"wrote {picture}")
+    else:
+        print("no recorded phases: boundaries are not scored")
     for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
         # Below folders named like the clip, so that no two clips share a picture.
         picture = config.skills / "strips" / f"{clip.key}.png"
@@ -94,15 +108,15 @@ def main(config: Config) -> None:
 
 
 def report_segmentation(config: Config, skills: dict, phases: dict, stages: int, shifts: dict) -> None:
-    """Print and write segmentation metrics of every stage; shifts: name -> frames to move boundaries by."""
-    if not phases:
-        print("no recorded phases: boundaries are not scored")
-        return
+    """Print and write how boundaries of every stage agree with phases, and the purity of the last stage's
+    neighbours; shifts: name -> frames to move boundaries by."""
     report = {
         f"stage{s}{name}": segmentation_report(skills, phases, s, config.tolerances, shift)
         for s in range(1, stages + 1)
         for name, shift in shifts.items()
     }
+    if len(phases) > 1:
+        report["neighbours"] = neighbour_report(segments_of(skills, phases, stages))
     for name, row in report.items():
         print(f"{name:16s}", json.dumps({k: round(v, 3) for k, v in row.items()}))
     write_json(config.skills / "segmentation.json", report)

@@ -1,7 +1,13 @@
 """Skills: variable-length segments of latent actions, discovered by a two-stage H-Net, one vector each."""
 
 from hilam_core.skills.batches import SkillBatches
-from hilam_core.skills.evaluate import boundary_scores, evaluate_skills, segmentation_report
+from hilam_core.skills.evaluate import (
+    boundary_scores,
+    evaluate_skills,
+    neighbour_report,
+    segmentation_report,
+    segments_of,
+)
 from hilam_core.skills.extract import extract_skills
 from hilam_core.skills.loss import LossConfig, ratio_loss, skill_loss
 from hilam_core.skills.model import Route, SkillConfig, SkillModel, load_skills
@@ -23,7 +29,9 @@ __all__ = [
     "evaluate_skills",
     "extract_skills",
     "load_skills",
+    "neighbour_report",
     "ratio_loss",
     "segmentation_report",
+    "segments_of",
     "skill_loss",
 ]

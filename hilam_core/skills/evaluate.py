@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -130,3 +132,57 @@ def even_cuts(length: int, count: int) -> list[int]:
 def segment_lengths(segments: np.ndarray) -> np.ndarray:
     """Steps in each segment, from segment numbers [T]."""
     return np.unique(segments, return_counts=True)[1]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of an episode: its frames, its skill vector [D], and the phase of most of its frames."""
+
+    key: str
+    start: int
+    stop: int
+    vector: np.ndarray
+    phase: str
+
+
+def segments_of(
+    skills: Mapping[str, dict[str, np.ndarray]], phases: Mapping[str, Sequence[str]], stage: int
+) -> list[Segment]:
+    """All segments of stage `stage` of the episodes in `phases`."""
+    found = []
+    for key, names in phases.items():
+        numbers = skills[key][f"segment{stage}"]
+        for number in np.unique(numbers):
+            frames = np.flatnonzero(numbers == number)
+            start, stop = int(frames[0]), int(frames[-1]) + 1
+            phase = Counter(names[start:stop]).most_common(1)[0][0]
+            found.append(Segment(key, start, stop, skills[key][f"z{stage}"][start], phase))
+    return found
+
+
+def nearest_segments(segments: Sequence[Segment], count: int) -> list[list[int]]:
+    """For each segment the `count` others with the most similar vectors (cosine), none of its own episode."""
+    vectors = np.stack([segment.vector for segment in segments]).astype(np.float64)
+    vectors -= vectors.mean(0)  # what all have in common tells nothing apart
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    similarity, keys = vectors @ vectors.T, np.array([segment.key for segment in segments])
+    similarity[keys[:, None] == keys] = -np.inf
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    return [[int(j) for j in row if similarity[i, j] > -np.inf] for i, row in enumerate(order)]
+
+
+def neighbour_report(segments: Sequence[Segment], count: int = 5) -> dict[str, float]:
+    """Purity of phases: the share of the `count` nearest segments of other episodes that have the same phase,
+    over all segments and by phase, and what it would be by chance. Needs two episodes."""
+    shares: dict[str, list[float]] = {}
+    for segment, near in zip(segments, nearest_segments(segments, count), strict=True):
+        if near:
+            same = float(np.mean([segments[j].phase == segment.phase for j in near]))
+            shares.setdefault(segment.phase, []).append(same)
+    frequency = np.array(list(Counter(segment.phase for segment in segments).values())) / len(segments)
+    everything = [share for group in shares.values() for share in group]
+    return {
+        "purity": float(np.mean(everything)),
+        "purity_chance": float((frequency**2).sum()),
+        **{f"purity_{phase}": float(np.mean(group)) for phase, group in shares.items()},
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hilam_core.files import replacing
+from hilam_core.skills.evaluate import Segment, nearest_segments
 
 
 def draw_strip(
@@ -53,6 +54,41 @@ def draw_strip(
     axes.set_yticks([*range(len(rows)), len(rows) + 0.1], [*(name for name, _ in rows), "$p^1$"])
     with replacing(path) as draft:
         figure.savefig(draft, dpi=90, bbox_inches="tight")
+
+
+def draw_neighbours(
+    path: str | Path, frames: Mapping[str, np.ndarray], segments: Sequence[Segment], count: int = 5
+) -> None:
+    """One row for each phase: the segment in the middle of its list, and its `count` nearest in other
+    episodes, each as its first, middle and last frame; the phase of most of its frames beneath.
+
+    frames: uint8 [T, H, W, 3] of each key.
+    """
+    from matplotlib.figure import Figure
+
+    by_phase: dict[str, list[int]] = {}
+    for i, segment in enumerate(segments):
+        by_phase.setdefault(segment.phase, []).append(i)
+    near = nearest_segments(segments, count)
+    rows = [[group[len(group) // 2], *near[group[len(group) // 2]]] for group in by_phase.values()]
+    figure = Figure(figsize=(3 * (count + 1), 1.3 * len(rows)))
+    grid = figure.add_gridspec(len(rows), count + 1, hspace=0.35, wspace=0.04)
+    for r, row in enumerate(rows):
+        for c, i in enumerate(row):
+            segment, axes = segments[i], figure.add_subplot(grid[r, c])
+            times = (segment.start, (segment.start + segment.stop) // 2, segment.stop - 1)
+            axes.imshow(np.hstack([np.asarray(frames[segment.key][t]) for t in times]))
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(segment.phase, labelpad=2, color=_colour(segment, segments[row[0]]))
+    figure.axes[0].set_title("segment")
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=80, bbox_inches="tight")
+
+
+def _colour(segment: Segment, asked: Segment) -> str:
+    if segment is asked:
+        return "black"
+    return "green" if segment.phase == asked.phase else "red"
 
 
 def _runs(labels: Any) -> list[tuple[int, int]]:

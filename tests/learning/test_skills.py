@@ -16,10 +16,12 @@ from hilam_core.skills import (
     confidence,
     dechunk,
     extract_skills,
+    neighbour_report,
     ratio_loss,
     segmentation_report,
+    segments_of,
 )
-from hilam_core.skills.evaluate import matches, phase_boundaries
+from hilam_core.skills.evaluate import matches, nearest_segments, phase_boundaries
 from hilam_core.skills.figures import draw_strip
 from hilam_core.skills.model import Route, State, to_frame_rate
 
@@ -338,3 +340,24 @@ def test_scores_and_baselines():
         "recall": 0.5,
         "f1": pytest.approx(2 / 3),
     }
+
+
+def test_neighbours_are_the_most_similar_segments_of_other_episodes():
+    """Two phases with vectors of their own, in three episodes."""
+    rng = np.random.default_rng(0)
+    centre = {"reach": np.array([1.0, 0, 0, 0]), "grasp": np.array([0, 1.0, 0, 0])}
+    skills, phases = {}, {}
+    for i in range(3):
+        names = ["reach"] * 6 + ["grasp"] * 4
+        z = np.stack([centre[n] for n in names]) + 0.0
+        z[:6] += 0.05 * rng.normal(size=4)
+        z[6:] += 0.05 * rng.normal(size=4)
+        skills[f"e{i}"] = {"z1": z, "segment1": np.array([1] * 6 + [2] * 4)}
+        phases[f"e{i}"] = names
+    segments = segments_of(skills, phases, 1)
+    assert [(s.phase, s.start, s.stop) for s in segments[:2]] == [("reach", 0, 6), ("grasp", 6, 10)]
+    for segment, near in zip(segments, nearest_segments(segments, 2), strict=True):
+        assert len(near) == 2 and all(segments[j].key != segment.key for j in near)
+    report = neighbour_report(segments, 2)
+    assert report["purity"] == report["purity_grasp"] == 1.0 and report["purity_chance"] == 0.5
+    assert nearest_segments(segments[:2], 2) == [[], []], "one episode has no neighbours"
