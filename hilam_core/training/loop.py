@@ -44,6 +44,7 @@ from hilam_core.distributed import (
 from hilam_core.errors import CheckpointError, ConfigError, FileError
 from hilam_core.files import remove_drafts, replacing, writable_folder
 from hilam_core.training.precision import Precision, choose_precision
+from hilam_core.training.prefetch import Prefetcher
 
 STATE, LOG = "train_state.pt", "log.jsonl"
 Metrics = dict[str, float]
@@ -81,6 +82,9 @@ class TrainConfig:
     """Steps between evaluations on held-out data; 0 evaluates at the end only."""
     save_every_s: float = 60.0
     """Seconds between saves of the resumable state."""
+    workers: int = 2
+    """Threads that make the batches of the coming steps; `waited_s` in the log is what the device still waits
+    for one. 0 makes each when it is needed."""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -95,6 +99,7 @@ class TrainConfig:
             ("log_every", 1),
             ("eval_every", 0),
             ("save_every_s", 0),
+            ("workers", 0),
         ):
             if not getattr(self, name) >= least:  # nor is NaN
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -178,9 +183,10 @@ class _Run:
         bar = tqdm(
             total=self.config.steps, initial=self.step, unit="step", mininterval=_progress_s(), smoothing=0.05
         )
-        with _Interrupts() as interrupts:
+        ahead = Prefetcher(self._make_batch, self.config.workers, self.config.steps)
+        with _Interrupts() as interrupts, ahead as batches:
             while self.step < self.config.steps:
-                scalars = self._one_step()
+                scalars = self._one_step(batches)
                 if self.step % self.config.log_every == 0:
                     means = average(scalars)
                     log.write(self.step, "train", means)
@@ -210,10 +216,17 @@ class _Run:
         every = self.config.eval_every
         return bool(every) and self.step % every == 0 and self.step < self.config.steps
 
-    def _one_step(self) -> dict[str, Tensor | float]:
-        own, shared = (np.random.SeedSequence((self.config.seed, self.step, r)) for r in (rank(), 0))
+    def _make_batch(self, step: int) -> Any:
+        shared = np.random.SeedSequence((self.config.seed, step, 0))
+        return self.sample_batch(shared_generator(shared), self.share)
+
+    def _one_step(self, batches: Prefetcher[Any]) -> dict[str, Tensor | float]:
+        own = np.random.SeedSequence((self.config.seed, self.step, rank()))
         torch.manual_seed(int(own.generate_state(1)[0]))
-        batch = to_device(self.sample_batch(shared_generator(shared), self.share), self.device)
+        began = time.monotonic()
+        batch = batches(self.step)
+        waited_s = time.monotonic() - began
+        batch = to_device(batch, self.device)
         lr = self.config.lr * lr_factor(self.step, self.config)
         for group, scale in zip(self.optimizer.param_groups, self.lr_scales, strict=True):
             group["lr"] = lr * scale
@@ -234,7 +247,7 @@ class _Run:
             decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.ema, [p.detach() for p in self.parameters], 1 - decay)
         scalars = {name: v.detach() if isinstance(v, Tensor) else v for name, v in scalars.items()}
-        return {"loss": loss.detach(), **scalars, "grad_norm": norm, "lr": lr}
+        return {"loss": loss.detach(), **scalars, "grad_norm": norm, "lr": lr, "waited_s": waited_s}
 
     @torch.no_grad()
     def _evaluate(self, swap: bool = True) -> Metrics:
@@ -355,7 +368,7 @@ def _make_optimizer(
 
 def _reproducible(config: TrainConfig) -> dict[str, Any]:
     """The settings that decide the result: a resume may change the others."""
-    free = {"steps", "device", "log_every", "eval_every", "save_every_s"}
+    free = {"steps", "device", "log_every", "eval_every", "save_every_s", "workers"}
     return {k: v for k, v in config_dict(config).items() if k not in free}
 
 
