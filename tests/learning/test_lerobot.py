@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from programs import LAM, SKILLS, program
+from programs import LAM, SKILLS, program, run_how_to
 from synthetic import write_demonstrations
 
 from hilam_core.cards import load_card
@@ -203,35 +203,32 @@ def test_data_of_other_rates_are_not_mixed(dataset, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(written, tmp_path_factory):
-    """A folder in which every stage ran on the dataset, with the cameras and numbers that it has."""
+    """A folder in which the how-to was followed, in small: every stage ran on the dataset."""
     folder = tmp_path_factory.mktemp("stages")
-    data = ["--data", written[0]]
-    stores = ["--latents", "latents.h5", "--skills", "skills.h5"]
-    for name, arguments in (
-        ("train_lam", [*LAM, "--train.steps", 2, "--cameras", "top", "left_wrist"]),
-        ("extract_latents", ["--out", "latents.h5"]),
-        ("train_skills", ["--latents", "latents.h5", *SKILLS, "--train.steps", 2]),
-        ("extract_skills", ["--latents", "latents.h5", "--out", "skills.h5", "--strips", 1]),
-        ("pretrain_policy", [*stores, *SHORT]),
-        ("finetune_policy", ["--pretrained", "runs/pretrain", *SHORT]),
-        ("finetune_policy", ["--blind", "--out", "runs/blind", *SHORT]),
-    ):
-        result = program(name, *data, *arguments, cwd=folder)
-        assert result.code == 0, (name, result.errors)
+    (folder / "my_dataset").symlink_to(written[0])
+    settings = {
+        "train_lam": [*LAM, "--train.steps", 2, "--cameras", "top", "left_wrist"],
+        "extract_latents": [],
+        "train_skills": [*SKILLS, "--train.steps", 2],
+        "extract_skills": ["--strips", 1],
+        "pretrain_policy": SHORT,
+        "finetune_policy": SHORT,
+    }
+    run_how_to("my LeRobot dataset", settings, folder)
     return folder
 
 
 def test_every_stage_takes_the_cameras_and_numbers_of_the_data(trained):
-    assert LatentStore.read(trained / "latents.h5").lineage.camera == "top"
-    policy = load_policy(trained / "runs/policy")
+    assert LatentStore.read(trained / "runs/arm/latents.h5").lineage.camera == "top"
+    policy = load_policy(trained / "runs/arm/policy")
     assert policy.spec.cameras == CAMERAS and policy.low.config.output_dim == 5
     assert not policy.config.unit_actions and not policy.low.config.waypoint
-    card = load_card(trained / "runs/policy")
+    card = load_card(trained / "runs/arm/policy")
     assert card["data"]["fps"] == FPS and card["metrics"]["low_l1"] > 0
 
 
 def test_the_policy_acts_in_the_units_of_its_data(trained):
-    policy = load_policy(trained / "runs/policy")
+    policy = load_policy(trained / "runs/arm/policy")
     planner, executor = SkillPlanner(policy), ActionExecutor(policy)
     planner.reset(TASKS[0])
     executor.reset(TASKS[0])
@@ -241,12 +238,16 @@ def test_the_policy_acts_in_the_units_of_its_data(trained):
     assert action.shape == (5,) and np.abs(action).max() > 1, "degrees are not cut off at 1"
 
 
-def test_a_blind_policy_reads_the_state_that_the_data_have(trained):
-    blind = load_policy(trained / "runs/blind")
+def test_a_blind_policy_reads_the_state_that_the_data_have(written, tmp_path):
+    arguments = ["--data", written[0], "--blind", "--out", "blind", *SHORT]
+    result = program("finetune_policy", *arguments, cwd=tmp_path)
+    assert result.code == 0, result.errors
+    blind = load_policy(tmp_path / "blind")
     assert blind.spec.proprio_dim == 6 and blind.spec.cameras == ()
 
 
 def test_a_stage_refuses_another_rate_than_the_model_learned_from(trained, written):
-    result = program("extract_latents", "--data", written[0], "--fps", 5, "--out", "slow.h5", cwd=trained)
+    arguments = ["--lam", "runs/arm/lam", "--data", written[0], "--fps", 5, "--out", "slow.h5"]
+    result = program("extract_latents", *arguments, cwd=trained)
     assert result.code == 1
-    assert "arm/episode_0 has 5 frames a second, runs/lam 15: read both with --fps 15" in result.errors
+    assert "arm/episode_0 has 5 frames a second, runs/arm/lam 15: read both with --fps 15" in result.errors

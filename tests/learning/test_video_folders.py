@@ -7,9 +7,9 @@ import json
 import av
 import numpy as np
 import pytest
-from programs import LAM, program
+from programs import LAM, SKILLS, program, run_how_to
 
-from hilam_core.data import ReadConfig, read_clips
+from hilam_core.data import ReadConfig, SkillStore, read_clips
 from hilam_core.errors import DataError
 from hilam_core.video import frames_at, read_video, write_video
 
@@ -120,6 +120,21 @@ def test_nothing_but_broken_videos_is_an_error(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match="all 1 videos are broken"):
         read_clips(tmp_path, config=ReadConfig(skip_broken=True))
+
+
+def test_the_how_to_ends_with_a_picture_of_skills(tmp_path):
+    for i, (height, width, fps) in enumerate(((32, 48, 20), (48, 32, 30), (32, 32, 12), (40, 56, 25))):
+        frames = moving(count=40, height=height, width=width, seed=i)
+        write_video(tmp_path / f"my_videos/clip_{i}.mp4", frames, fps)
+    settings = {
+        "train_lam": [*LAM, "--train.steps", 2],
+        "extract_latents": [],
+        "train_skills": [*SKILLS, "--train.steps", 2],
+        "extract_skills": [],
+    }
+    run_how_to("my folder of videos", settings, tmp_path)
+    assert list((tmp_path / "runs/mine/skills/strips").glob("clip_*.mp4/video.png"))
+    assert set(SkillStore.read(tmp_path / "runs/mine/skills.h5")) == {f"clip_{i}.mp4/video" for i in range(4)}
 
 
 def test_programs_leave_broken_videos_out_and_name_those_that_are_too_short(with_broken):

@@ -1,15 +1,13 @@
 """Every command of a training program that the documentation prints is one that the program takes."""
 
 import importlib
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 import tyro
+from programs import documented
 
 ROOT = Path(__file__).parents[2]
-COMMAND = re.compile(r"^ *python training/(\w+)\.py\b((?:[^\\\n]|\\.|\\\n)*)", re.MULTILINE)
 
 
 def commands():
@@ -19,11 +17,9 @@ def commands():
         *sorted((ROOT / "training").glob("*.py")),
     ]
     for page in pages:
-        for program, arguments in COMMAND.findall(page.read_text()):
-            text = arguments.replace("\\\n", " ")
-            yield pytest.param(
-                program, shlex.split(text, comments=True), id=f"{page.name}: {program}{text[:60]}"
-            )
+        for program, arguments in documented(page.read_text()):
+            name = f"{page.name}: {program} {' '.join(arguments)}"
+            yield pytest.param(program, arguments, id=name[:100])
 
 
 @pytest.mark.parametrize(("program", "arguments"), commands())
