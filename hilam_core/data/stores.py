@@ -320,7 +320,7 @@ class LabelStore(_Store):
         """DataError where they were fitted to labels of other demonstrations than these."""
         if extra := sorted(set(self.attrs["labelled"]) - set(keys)):
             raise DataError(
-                f"{self.path} was fitted to the actions of {len(extra)} demonstrations that are not trained on, "
-                f"such as {extra[0]}: decode with the same --share and --data"
+                f"{self.path} was fitted to the actions of {len(extra)} demonstrations that are not trained "
+                f"on, such as {extra[0]}: decode with the same --share and --data"
             )
         return self
