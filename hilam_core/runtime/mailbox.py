@@ -52,12 +52,17 @@ class RealtimeMailbox:
 
     def __init__(self, scale: CommandScale, max_age_s: float):
         self.scale, self.max_age_s = scale, max_age_s
+        self.reset()
+
+    def reset(self, after_ns: int = 0) -> None:
+        """An episode begins: the gripper is open, and commands stamped before `after_ns` do not count."""
+        self.after_ns = after_ns
         self.refused = 0  # commands that were not sound
         self.held = 0  # steps without a valid command
         self.problem = ""  # why the last command was refused; empty: it was sound
         self._stamp_ns: int | None = None
         self._twist = np.zeros(6)
-        self._gripper_m = scale.gripper_open_m
+        self._gripper_m = self.scale.gripper_open_m
 
     def add_twist(self, stamp_ns: int, twist: np.ndarray, now_ns: int) -> None:
         """Take in a twist float64[6] (m/s, rad/s) unless it is older than the last one."""
@@ -66,7 +71,7 @@ class RealtimeMailbox:
             self._refuse("is not finite")
         elif problem := stamp_problem(stamp_ns, now_ns):
             self._refuse(problem)
-        elif self._stamp_ns is None or stamp_ns >= self._stamp_ns:
+        elif stamp_ns >= max(self.after_ns, self._stamp_ns or 0):
             self._stamp_ns, self._twist, self.problem = stamp_ns, twist, ""
 
     def add_gripper(self, gripper_m: float) -> None:
@@ -83,6 +88,10 @@ class RealtimeMailbox:
         self.held += 1
         return self.scale.to_action(np.zeros(6), self._gripper_m)
 
+    def applied_ns(self, now_ns: int) -> int:
+        """The stamp of the command to apply now; 0: the arm holds."""
+        return 0 if self.holding(now_ns) else self._stamp_ns or 0
+
     def holding(self, now_ns: int) -> str:
         """Why the arm holds still now; empty: it follows a command."""
         self._notice_clock(now_ns)
@@ -96,6 +105,8 @@ class RealtimeMailbox:
         self._stamp_ns, self.problem = None, f"a twist command {problem}"
 
     def _notice_clock(self, now_ns: int) -> None:
-        """Forget a command that a clock set back has moved into the future: new ones must count at once."""
+        """Forget what a clock set back has moved into the future: new commands must count at once."""
+        if stamp_problem(self.after_ns or now_ns, now_ns):
+            self.after_ns = 0
         if self._stamp_ns is not None and stamp_problem(self._stamp_ns, now_ns):
             self._stamp_ns = None

@@ -27,13 +27,18 @@ class TaskFollower:
 
     def __init__(self) -> None:
         self.current: Task | None = None
+        self.newest = 0
+        """The highest number of an episode so far."""
 
     def take(self, task: Task, now_ns: int) -> bool:
-        """Take in a published task; whether the task at hand changed.
+        """Take in a published task; whether the task at hand changed. One of an earlier episode is ignored.
 
         Raises:
             TaskError: it cannot be followed; there is no task at hand then.
         """
+        if task.episode < self.newest:
+            return False
+        self.newest = task.episode
         before, self.current = self.current, None
         if not task.active:
             return before is not None

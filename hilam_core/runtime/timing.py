@@ -61,6 +61,13 @@ class Cycle:
     act_s: float
     command_s: float
     waited_for_skill: bool  # planning was on this cycle's critical path
+    total_s: float | None = None  # from the observation's stamp to the published command
+
+    @property
+    def computing_s(self) -> float:
+        """What this cycle's command had to wait for."""
+        plan_s = self.plan_s if self.waited_for_skill else 0.0
+        return self.ingest_s + plan_s + self.act_s + self.command_s
 
 
 class TimeAccount:
@@ -76,7 +83,7 @@ class TimeAccount:
         self._simulate_s.append(simulate_s)
 
     def add_command(self, stamp_ns: int, total_s: float) -> None:
-        """The command for the observation of this stamp arrived, `total_s` after that stamp."""
+        """The command for the observation of this stamp arrived at the arm, `total_s` after that stamp."""
         self._totals_s[stamp_ns] = total_s
 
     def add_cycle(self, cycle: Cycle) -> None:
@@ -92,10 +99,29 @@ class TimeAccount:
             durations["ingest"].append(cycle.ingest_s)
             durations["act"].append(cycle.act_s)
             durations["command"].append(cycle.command_s)
-            total_s = self._totals_s.get(cycle.stamp_ns)
+            total_s = self._total_s(cycle)
             if total_s is not None:
-                computing_s = cycle.ingest_s + cycle.act_s + cycle.command_s
-                computing_s += cycle.plan_s if cycle.waited_for_skill else 0.0
                 durations["observation_to_command"].append(total_s)
-                durations["topics"].append(max(0.0, total_s - computing_s))
+                durations["topics"].append(max(0.0, total_s - cycle.computing_s))
         return durations
+
+    def cadence(self, control_hz: float) -> dict[str, float]:
+        """How the cycles fitted their budget of one control period, from stamp to command.
+
+        {cycles, over_budget, budget_ms, headroom}: headroom is the part of the budget that 99 cycles of 100
+        leave free; negative: they do not fit.
+        """
+        totals_s = [self._total_s(cycle) for cycle in self._cycles]
+        totals_ms = [1e3 * total_s for total_s in totals_s if total_s is not None]
+        budget_ms = 1e3 / control_hz
+        p99_ms = float(np.percentile(totals_ms, 99)) if totals_ms else 0.0
+        return {
+            "cycles": len(totals_ms),
+            "over_budget": sum(total_ms > budget_ms for total_ms in totals_ms),
+            "budget_ms": round(budget_ms, 3),
+            "headroom": round(1 - p99_ms / budget_ms, 3),
+        }
+
+    def _total_s(self, cycle: Cycle) -> float | None:
+        """From stamp to command: as the arm measured it, else as the executor did."""
+        return self._totals_s.get(cycle.stamp_ns, cycle.total_s)

@@ -231,6 +231,11 @@ class LiberoEnv(gymnasium.Env):
             raise SimError("this environment was built with render=False")
         return self._renderer.render(self.data, ROBOSUITE_CAMERAS["agentview"])
 
+    def focal_length_px(self, camera: str) -> float:
+        """The focal length of a camera, in pixels of its images."""
+        view = self.model.camera(ROBOSUITE_CAMERAS[camera])
+        return float(self.image_size / (2 * np.tan(np.radians(view.fovy.item()) / 2)))
+
     def success(self) -> bool:
         """Whether the goal holds now."""
         return bool(self.problem._check_success())

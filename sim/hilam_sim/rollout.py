@@ -79,11 +79,15 @@ class OneEnvironment:
         """The environment of a task, the one there is where it was asked for last."""
         asked = (suite, task, max_steps)
         if self._env is None or asked != self._asked:
-            if self._env is not None:
-                self._env.close()
-                self._env = None
+            self.close()
             self._env, self._asked = LiberoEnv(suite, task, max_steps=max_steps, **self._options), asked
         return self._env
+
+    def close(self) -> None:
+        """Free the environment there is."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
 
 
 Question = tuple[str | None, dict[str, np.ndarray]]

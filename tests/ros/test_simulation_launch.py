@@ -16,6 +16,13 @@ from ros_workspace import PACKAGES, TASK
 STEPS = 25
 
 
+def failed(launch, steps):
+    """A policy that knows nothing performs so many steps: the exit code says that there was no success."""
+    assert launch.wait() == 1, launch.output
+    assert f"error: no success; timeout: no success within {steps} steps" in launch.output
+    assert "Traceback" not in launch.output
+
+
 def episode(folder):
     (found,) = folder.glob("*/episode.json")
     return json.loads(found.read_text()), np.load(found.parent / "episode_actions.npy"), found.parent
@@ -48,10 +55,11 @@ def test_lockstep_gives_the_actions_of_the_plain_loop(workspace, random_checkpoi
         task=TASK, init_state=3, policy=random_checkpoint, output=tmp_path, max_steps=STEPS
     )
     expected, success = in_process_actions(random_checkpoint, STEPS)
-    assert launch.wait() == 0, launch.output
+    failed(launch, STEPS)
     facts, actions, folder = episode(tmp_path)
     np.testing.assert_allclose(actions, expected, atol=1e-5)
     assert facts["success"] == success
+    assert facts["outcome"] == "timeout"
     assert facts["steps"] == len(expected)
     assert facts["mode"] == "lockstep"
     assert facts["assets"] == "builtin"
@@ -59,6 +67,7 @@ def test_lockstep_gives_the_actions_of_the_plain_loop(workspace, random_checkpoi
     for stage in ("ingest", "plan", "act", "command", "topics", "observation_to_command"):
         assert facts["latency_ms"][stage]["count"] > 0, stage
     assert f"after {STEPS} steps at" in launch.output
+    assert re.search(rf"cadence: .* of 20 Hz, \d+ of {STEPS} cycles over 50 ms", launch.output)
     assert str(folder) in launch.output
 
 
@@ -68,7 +77,7 @@ def test_realtime_keeps_the_control_rate_and_ends_with_zero_motion(workspace, ra
     launch = workspace.simulate(
         domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=60
     )
-    assert launch.wait() == 0, launch.output
+    failed(launch, 60)
     last = yaml.safe_load(commands.output.split("---\n")[-2])
     assert not any([*last["twist"]["linear"].values(), *last["twist"]["angular"].values()]), last
     facts, actions, _ = episode(tmp_path)
@@ -89,7 +98,7 @@ def test_a_profile_chooses_the_episode_and_the_command_line_overrides_it(
     chosen = {"task": "3", "init_state": 5, "max_steps": 4, "device": "cpu", "policy": str(random_checkpoint)}
     profile.write_text(yaml.safe_dump({"/**": {"ros__parameters": chosen}}))
     launch = workspace.simulate(profile=profile, max_steps=6, output=tmp_path / "runs")
-    assert launch.wait() == 0, launch.output
+    failed(launch, 6)
     facts, _, _ = episode(tmp_path / "runs")
     assert (facts["init_state"], facts["steps"], facts["policy"]) == (5, 6, str(random_checkpoint))
     assert "bbq_sauce" in facts["task"]
@@ -233,62 +242,76 @@ def test_a_policy_that_gives_no_actions_ends_the_launch(workspace, tmp_path, mak
     assert message in launch.output and "Traceback" not in launch.output
 
 
-def test_commands_that_are_not_finite_never_move_the_arm(workspace, tmp_path):
-    parameters = {
-        "mode": "realtime",
-        "wait_for_policy": "false",
-        "max_steps": 40,
-        "assets": "builtin",
-        "output": tmp_path,
-    }
+def test_commands_that_are_not_finite_never_move_the_arm(workspace):
     domain = next_domain()
     twist = "{twist: {linear: {x: .nan, y: 1.0}}}"
-    publish = [
+    for topic, kind, value in (
+        ("delta_twist_cmds", "geometry_msgs/msg/TwistStamped", twist),
+        ("gripper_controller/commands", "std_msgs/msg/Float64MultiArray", "{data: [.inf]}"),
+    ):
         workspace.start(f"ros2 topic pub -r 20 /{topic} {kind} '{value}'", domain)
-        for topic, kind, value in (
-            ("delta_twist_cmds", "geometry_msgs/msg/TwistStamped", twist),
-            ("gripper_controller/commands", "std_msgs/msg/Float64MultiArray", "{data: [.inf]}"),
-        )
-    ]
-    bridge = workspace.run_node("libero_bridge", domain, **parameters)
-    assert bridge.wait() == 0, bridge.output
-    facts, actions, _ = episode(tmp_path)
-    assert facts["refused_commands"] > 10, [p.output for p in publish]
-    assert facts["held_steps"] == 40
-    np.testing.assert_array_equal(actions[:, :6], 0)
-    np.testing.assert_array_equal(actions[:, 6], -1)
+    steps = workspace.start("ros2 topic echo /simulation_step hilam_msgs/msg/SimulationStep", domain)
+    state = workspace.start("ros2 topic echo /joint_states sensor_msgs/msg/JointState", domain)
+    workspace.run_node("libero_bridge", domain, mode="realtime", assets="builtin")
+    state.wait_for("---\n")
+    call = "ros2 service call /{}_simulation {} '{}'"
+    start = "{episode: 1, start: {suite: libero_object, task: milk}}"
+    for name, kind, request in (
+        ("reset", "hilam_msgs/srv/ResetSimulation", start.replace("milk", "0")),
+        ("begin", "std_srvs/srv/Trigger", "{}"),
+    ):
+        done = workspace.start(call.format(name, kind, request), domain)
+        assert done.wait() == 0 and "success=True" in done.output, done.output
+    steps.wait_for("step: 40\n")
+    (step,) = [s for s in steps.output.split("---\n") if "step: 40\n" in s]
+    last = yaml.safe_load(step)
+    assert last["refused_commands"] > 10
+    assert last["held_steps"] == 40
+    assert last["action"] == [0, 0, 0, 0, 0, 0, -1]
+
+
+GOAL = "{instruction: pick up the milk and place it in the basket, time_limit_s: 600}"
 
 
 def start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, pose_frame):
-    """The arm's launch with goals in fr3_link0, and a simulated arm whose pose is in `pose_frame`."""
+    """Both halves with goals in fr3_link0, a simulated arm whose pose is in `pose_frame`, and a task."""
     profile = tmp_path / "goals.yaml"
     libero = read_profile(PACKAGES / "hilam_ros" / "config" / "libero.yaml")
     chosen = {name: libero[name] for name in (*LIMITS, "cameras", "image_size")}
     chosen |= {"command_mode": "pose", "command_hz": 50.0, "base_frame": "fr3_link0"}
     profile.write_text(yaml.safe_dump({"/**": {"ros__parameters": chosen}}))
     arm = workspace.start(
-        f"ros2 launch hilam_ros arm.launch.py profile:={profile} policy:={random_checkpoint}", domain
+        f"ros2 launch hilam_ros arm.launch.py profile:={profile} output:={tmp_path}", domain
     )
-    parameters = {"mode": "realtime", "wait_for_policy": "false", "assets": "builtin", "output": tmp_path}
-    workspace.run_node("libero_bridge", domain, base_frame=pose_frame, **parameters)
-    return arm
+    policy = f"profile:={profile} policy:={random_checkpoint} device:=cpu"
+    brain = workspace.start(f"ros2 launch hilam_ros policy.launch.py {policy}", domain)
+    workspace.run_node("libero_bridge", domain, mode="realtime", assets="builtin", base_frame=pose_frame)
+    return arm, brain, workspace.send_goal(domain, GOAL)
 
 
 def test_goals_in_another_frame_than_the_measured_pose_are_refused(workspace, random_checkpoint, tmp_path):
     domain = next_domain()
     goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
-    arm = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "world")
+    arm, _, _ = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "world")
     arm.wait_for("the measured pose is in frame 'world', the limits in base_frame 'fr3_link0'")
     assert "position" not in goals.output
 
 
-def test_arm_launch_sends_goal_poses_once_it_has_a_task(workspace, random_checkpoint, tmp_path):
+def test_the_two_halves_perform_a_task_that_the_operator_ends(workspace, random_checkpoint, tmp_path):
     domain = next_domain()
     goals = workspace.start("ros2 topic echo /target_pose geometry_msgs/msg/PoseStamped", domain)
-    arm = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "fr3_link0")
+    arm, brain, task = start_arm_with_goals(workspace, random_checkpoint, tmp_path, domain, "fr3_link0")
     goals.wait_for("---\n")
     pose = yaml.safe_load(goals.output.split("---\n")[0])
     assert pose["header"]["frame_id"] == "fr3_link0"
     assert np.linalg.norm(list(pose["pose"]["orientation"].values())) == pytest.approx(1)
     assert -0.4 < pose["pose"]["position"]["x"] < 0.1
+    task.wait_for("skill_id: 1")
+    done = workspace.start("ros2 service call /task_server/declare_success std_srvs/srv/Trigger", domain)
+    assert done.wait() == 0, done.output
+    assert task.wait() == 0, task.output
+    assert "outcome: success" in task.output and "the operator says so, after" in task.output
+    facts, actions, _ = episode(tmp_path)
+    assert facts["steps"] == len(actions) > 0
+    brain.interrupt()
     arm.interrupt()

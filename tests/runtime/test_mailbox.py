@@ -85,3 +85,18 @@ def test_after_a_clock_was_set_back_the_old_command_is_void_and_new_ones_count_a
     np.testing.assert_allclose(mailbox.action(1_000 * MS), [0, 0, 0, 0, 0, 0, -1])
     mailbox.add_twist(1_010 * MS, HALF, now_ns=1_011 * MS)
     np.testing.assert_allclose(mailbox.action(1_012 * MS), [0.5, 0, 0, 0, 0, 0, -1])
+
+
+def test_commands_of_an_earlier_episode_do_not_count_and_the_gripper_opens():
+    mailbox = realtime(gripper_m=0.0)
+    mailbox.add_twist(100 * MS, HALF, now_ns=101 * MS)
+    assert mailbox.applied_ns(102 * MS) == 100 * MS
+    mailbox.reset(after_ns=150 * MS)
+    mailbox.add_twist(140 * MS, HALF, now_ns=151 * MS)
+    np.testing.assert_allclose(mailbox.action(151 * MS), [0, 0, 0, 0, 0, 0, -1])
+    assert (mailbox.applied_ns(151 * MS), mailbox.held, mailbox.refused) == (0, 1, 0)
+    mailbox.add_twist(160 * MS, HALF, now_ns=161 * MS)
+    assert mailbox.action(162 * MS)[0] == 0.5
+    mailbox.reset(after_ns=10_000 * MS)
+    mailbox.add_twist(200 * MS, HALF, now_ns=201 * MS)  # the clock was set back
+    assert mailbox.action(202 * MS)[0] == 0.5

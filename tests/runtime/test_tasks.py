@@ -39,3 +39,14 @@ def test_a_bad_task_is_refused_and_leaves_none(bad, message):
     with pytest.raises(TaskError, match=message):
         tasks.take(bad, now_ns=10 * S)
     assert tasks.current is None
+
+
+def test_a_task_of_an_earlier_episode_is_ignored():
+    tasks = TaskFollower()
+    tasks.take(Task(5, SOUP, True), now_ns=0)
+    assert not tasks.take(Task(4, MILK, True), now_ns=0)
+    assert not tasks.take(Task(4, MILK, False), now_ns=0)
+    assert (tasks.current, tasks.newest) == (Task(5, SOUP, True), 5)
+    tasks.take(Task(5, SOUP, False), now_ns=0)
+    assert not tasks.take(Task(4, MILK, True), now_ns=0)
+    assert tasks.current is None

@@ -30,3 +30,14 @@ def test_what_no_stage_accounts_for_is_the_share_of_the_topics():
     assert durations["plan"] == [0.01]  # one skill, two cycles
     assert durations["topics"] == [pytest.approx(0.006)]
     assert durations["observation_to_command"] == [0.020]
+
+
+def test_cadence_compares_the_way_of_every_command_with_the_control_period():
+    account = TimeAccount()
+    for step in range(10):
+        account.add_cycle(Cycle(step, 0, 0.001, 0.004, 0.002, 0.001, False, total_s=0.02))
+    account.add_command(9, total_s=0.06)  # the arm's own measurement counts
+    cadence = account.cadence(control_hz=20.0)
+    assert (cadence["cycles"], cadence["over_budget"], cadence["budget_ms"]) == (10, 1, 50.0)
+    assert -0.2 < cadence["headroom"] < -0.1
+    assert TimeAccount().cadence(20.0) == {"cycles": 0, "over_budget": 0, "budget_ms": 50.0, "headroom": 1.0}

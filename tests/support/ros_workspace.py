@@ -114,6 +114,14 @@ class Workspace:
         given = " ".join(f"-p {key}:={value}" for key, value in {"autostart": "true", **parameters}.items())
         return self.start(f"ros2 run hilam_ros {name} --ros-args {given}", domain)
 
+    def send_goal(self, domain: int, goal: str) -> Launch:
+        """`ros2 action send_goal` with a goal in YAML, printing feedback, once task_server is ready."""
+        health = self.start("ros2 topic echo /diagnostics diagnostic_msgs/msg/DiagnosticArray", domain)
+        health.wait_for("name: task_server\n  message: ready\n")
+        health.kill()
+        command = f"ros2 action send_goal -f /execute_task hilam_msgs/action/ExecuteTask '{goal}'"
+        return self.start(command, domain)
+
     def simulate(self, domain: int | None = None, **arguments: object) -> Launch:
         """The simulation's launch file with arguments; assets that are always there unless told otherwise."""
         given = " ".join(f"{name}:={value}" for name, value in {"assets": "builtin", **arguments}.items())

@@ -30,6 +30,8 @@ setup(
                 "skill_planner",
                 "action_executor",
                 "safety_monitor",
+                "task_server",
+                "run_tasks",
             )
         ],
     },

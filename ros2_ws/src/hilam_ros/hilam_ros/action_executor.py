@@ -94,6 +94,8 @@ class ActionExecutorNode(PolicyNode):
 
     def on_skill(self, msg: LatentSkill) -> None:
         """Follow this skill from now on, and act on the observation that waits for it."""
+        if self.task is None or msg.episode != self.task.episode:
+            return
         self.gate.plan(msg, stamp_to_ns(msg.header.stamp))
         self.try_act()
 
@@ -123,8 +125,14 @@ class ActionExecutorNode(PolicyNode):
         end_s = time.perf_counter()
         self.stats.add(end_s - start_s, self.seconds())
         timing = CycleTiming(
-            header=obs.header, seq=obs.seq, skill_seq=skill.seq, waited_for_skill=self.gate.waited
+            header=obs.header,
+            episode=obs.episode,
+            seq=obs.seq,
+            skill_seq=skill.seq,
+            waited_for_skill=self.gate.waited,
         )
+        timing.action = np.asarray(action, np.float32)
+        timing.total_s = self.seconds() - stamp_to_ns(obs.header.stamp) * 1e-9
         timing.ingest_s, timing.plan_s = obs.ingest_s, skill.plan_s
         timing.act_s, timing.command_s = acted_s - start_s, end_s - acted_s
         self.timing.publish(timing)

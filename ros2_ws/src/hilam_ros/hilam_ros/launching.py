@@ -28,7 +28,12 @@ from hilam_ros.profile import load_settings, read_comments, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
-INSIST_S = 5.0  # longer than a node's imports take, so that it is seldom needed
+INSIST_S = 12.0  # after the lease of killed nodes; by then the imports of a node are over
+# Settings of the simulation, which no arm has.
+SIMULATION_ONLY = (
+    *("mode", "suite", "task", "instruction", "placement", "init_state", "seed", "max_steps", "assets"),
+    *("serve", "goals", "results", "step_timeout_s"),
+)
 
 
 def config_folder() -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hilam_core.runtime.images import decode_compressed, decode_raw
 
@@ -54,4 +54,14 @@ def image_message(image: np.ndarray, header: Any) -> Image:
     height, width = image.shape[:2]
     msg = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
     msg.data = array("B", image.tobytes())
+    return msg
+
+
+def camera_info(size: int, focal_px: float, header: Any) -> CameraInfo:
+    """A pinhole camera without distortion, square images of `size` pixels, looking at their centre."""
+    centre = (size - 1) / 2
+    msg = CameraInfo(header=header, height=size, width=size, distortion_model="plumb_bob", d=[0.0] * 5)
+    msg.k = [focal_px, 0.0, centre, 0.0, focal_px, centre, 0.0, 0.0, 1.0]
+    msg.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    msg.p = [focal_px, 0.0, centre, 0.0, 0.0, focal_px, centre, 0.0, 0.0, 0.0, 1.0, 0.0]
     return msg

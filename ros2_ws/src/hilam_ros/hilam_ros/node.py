@@ -182,6 +182,10 @@ class StackNode(LifecycleNode):
         """The task at hand; none as long as the node is not active."""
         return self._tasks.current if self._tasks and self.active else None
 
+    def newest_episode(self) -> int:
+        """The highest number of an episode that this node has heard of."""
+        return self._tasks.newest if self._tasks else 0
+
     def parameter(self, name: str, default: Any, description: str) -> Any:
         """Declare a parameter and return its value; a HilamError where it cannot work."""
         # Read once, at the start: a limit that seems to change in a running node must be refused.
@@ -347,7 +351,9 @@ class StackNode(LifecycleNode):
         problem = self._problem if time.monotonic() < self._problem_ends_s else ""
         level, message = judge(problem, lacking, [*flow, self.explain()])
         values = {"mode": self.mode, "prepared": "no" if lacking else "yes"}
-        values |= {"episode": self.task.episode if self.task else "none"}
+        values |= {"newest_episode": self.newest_episode()}
+        if self._tasks is not None:
+            values |= {"episode": self.task.episode if self.task else 0}
         values |= {i.health.name: f"{i.type}, {i.health.report(now_ns)}" for i in self._inputs}
         values |= self.stats.report(self.seconds()) | self.counters
         status = DiagnosticStatus(level=LEVELS[level], name=self.get_name(), message=message)

@@ -23,6 +23,7 @@ CHOICES = {
     "command_mode": ("twist", "pose"),
     "gripper_interface": ("topic", "gripper_command", "parallel_gripper_command"),
     "pairing": RULES,
+    "placement": ("stored", "fresh", "scattered"),
 }
 POSITIVE = {
     *("image_size", "control_hz", "position_m", "rotation_rad", "gripper_effort_n"),

@@ -1,11 +1,12 @@
-"""One LIBERO episode in simulation: ros2 launch hilam_ros libero_sim.launch.py task:=3 init_state:=7
+"""A LIBERO task in simulation: ros2 launch hilam_ros libero_sim.launch.py task:=3 init_state:=7
 
+serve:=true performs none, but waits for goals of the ExecuteTask action until Ctrl-C.
 mode:=lockstep (the default) takes one step per command, deterministically; mode:=realtime 20 a second.
 """
 
 from pathlib import Path
 
-from hilam_ros import POLICY_NODES
+from hilam_ros import STACK_NODES
 from hilam_ros.launching import bring_up, chosen_settings, declare_settings, end_together, make_node
 from hilam_ros.profile import ProfileError, check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
@@ -22,22 +23,29 @@ def start(context: LaunchContext) -> list:
     profile, settings = chosen_settings(context)
     task = get_task(settings["suite"], settings["task"])
     count = len(initial_states(task))
-    if settings["init_state"] >= count:
+    if settings["placement"] == "stored" and settings["init_state"] >= count:
         unknown = settings["init_state"]
         raise ProfileError(f"unknown init_state '{unknown}' of {task.name}: choose 0 to {count - 1}")
     policy = Path(settings["policy"] or default_policy()).absolute()
     card = load_whole_card(policy, "policy")
     check_cameras(card, policy, settings, profile)
     assets = resolve_assets(settings["assets"] or trained_assets(card))
-    output = writable_folder(Path(settings["output"]).absolute())
+    output = writable_folder(Path(settings["output"]).absolute()) if settings["output"] else ""
 
-    chosen = {"policy": str(policy), "task": task.name, "assets": assets.kind, "output": str(output)}
-    nodes = [make_node(name, settings | chosen) for name in ("libero_bridge", *POLICY_NODES)]
+    chosen = {
+        "policy": str(policy),
+        "task": task.name,
+        "assets": assets.kind,
+        "output": str(output),
+        "simulated": True,
+    }
+    last = [] if settings["serve"] else ["run_tasks"]
+    names = ["libero_bridge", *STACK_NODES, "task_server", *last]
     warning = assets_warning(card, assets.kind, assets.content_hash)
     return [
-        end_together(last="libero_bridge"),
+        end_together(last="run_tasks"),
         *([LogInfo(msg=warning)] if warning else []),
-        *bring_up(nodes),
+        *bring_up([make_node(name, settings | chosen) for name in names]),
     ]
 
 
