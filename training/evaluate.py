@@ -3,6 +3,7 @@
     python training/evaluate.py checkpoints/libero_object --episodes 20
     python training/evaluate.py checkpoints/libero_object --placement scattered --videos runs/videos
     python training/evaluate.py runs/policy --suite libero_object libero_goal --shard 0/4 --workers 8
+    python training/evaluate.py runs/policy --ros
 
 Writes one JSON file a suite: every episode with seed, success and steps, success rates with 95% Wilson
 intervals, the checkpoint's hash, the simulation's settings and the command. The file is replaced as episodes
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from ros_episodes import perform_in_ros
 from tqdm import tqdm
 
 from hilam_core.cards import assets_warning, trained_assets
@@ -84,6 +86,9 @@ class Config:
     """What the simulation draws; by default what the policy was trained on."""
     quality: Literal["auto", "fast", "stock"] = "auto"
     """How it is drawn: stock as LIBERO draws, fast simpler; auto: stock with official assets, else fast."""
+    ros: bool = False
+    """Through the ROS 2 nodes, in lockstep: all episodes in one stack, as goals of its action, one after the
+    other. The numbers are those of --batch 1. Needs the `ros2` command and the built workspace."""
     exact: bool = False
     """Step as stock LIBERO to the last bit; a step without cameras takes 25 to 50% longer."""
 
@@ -98,6 +103,10 @@ class Config:
             raise ConfigError(f"out '{self.out}' is one file for {len(self.suite)} suites: leave it out")
         if self.instruction is not None and (len(self.tasks) != 1 or not self.instruction.strip()):
             raise ConfigError(f"instruction '{self.instruction}' is for one task: name it with --tasks")
+        if self.ros and (self.exact or self.videos or self.quality != "auto"):
+            raise ConfigError("ros has no exact, videos or quality: the nodes record episodes themselves")
+        if self.ros:
+            self.batch = 1  # what a robot does
         number, _, count = self.shard.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
             raise ConfigError(f"shard '{self.shard}' must be such as 0/4, 1/4, 2/4 or 3/4")
@@ -157,6 +166,7 @@ def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, 
         "assets_hash": assets.content_hash,
         "quality": assets.quality(config.quality),
         "exact": config.exact,
+        **({"ros": True} if config.ros else {}),
     }
 
 
@@ -270,6 +280,10 @@ def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: d
             bar.update()
             write_result(path, result)
 
+        if config.ros:
+            launch = {"policy": config.policy.absolute(), "device": config.device, "assets": result["assets"]}
+            perform_in_ros(waiting, launch, record)
+            return
         run_episodes(
             waiting,
             runner,

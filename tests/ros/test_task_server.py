@@ -13,7 +13,9 @@ START = "start: {suite: libero_object, task: milk, index: 2}"
 
 def test_tasks_are_performed_one_at_a_time_refused_cancelled_and_numbered(workspace, random_checkpoint):
     domain = next_domain()
-    launch = workspace.simulate(domain, mode="realtime", serve="true", policy=random_checkpoint, output="''")
+    launch = workspace.simulate(
+        domain, mode="realtime", serve="true", policy=random_checkpoint, output="none"
+    )
     client = workspace.start(f"'{sys.executable}' '{CLIENT}'", domain)
     assert client.wait() == 0, client.output
     said = dict(line.split(": ", 1) for line in client.output.splitlines())
@@ -23,7 +25,7 @@ def test_tasks_are_performed_one_at_a_time_refused_cancelled_and_numbered(worksp
     assert int(said["commands that moved after the cancel"]) <= 1  # one was on its way
     assert said["first"] == "cancelled: the goal was cancelled"
     assert said["feedback names its episode"] == said["feedback counts"] == "True"
-    assert said["missing"].startswith("failed: the simulation refused the start: unknown task '99'")
+    assert said["missing"].startswith("failed: the simulation refused the start: unknown task 99 in")
     assert said["other scene"] == "timeout: no success within 10 steps (0.5 s)"
     assert said["episodes grow"] == "True"
     assert said["past"] == "episode 1 does not come after episode 3"

@@ -24,6 +24,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
+from hilam_core.files import writable_folder
 from hilam_ros.profile import load_settings, read_comments, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
@@ -65,6 +66,12 @@ def chosen_settings(context: LaunchContext) -> tuple[Path, dict[str, Any]]:
     given = {name: arguments[name] for name in known if name in arguments}
     profile = LaunchConfiguration("profile").perform(context)
     return load_settings(profile, config_folder(), given)
+
+
+def record_folder(settings: dict[str, Any]) -> str:
+    """Where episodes are recorded, a folder that can be written to; empty: nowhere."""
+    chosen = settings["output"]
+    return "" if chosen == "none" else str(writable_folder(Path(chosen).absolute()))
 
 
 def make_node(name: str, parameters: dict[str, Any]) -> LifecycleNode:

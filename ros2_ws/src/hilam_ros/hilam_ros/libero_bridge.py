@@ -22,6 +22,7 @@ from hilam_core.runtime.units import NonFiniteError
 from hilam_ros.messages import camera_info, image_message, ns_to_stamp, stamp_to_ns
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_sim.rollout import OneEnvironment
+from hilam_sim.tasks import get_task
 
 ARM_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 
@@ -77,7 +78,8 @@ class LiberoBridge(StackNode):
         size = self.parameter("image_size", 128, "side of the camera images [px]")
         assets = self.parameter("assets", "auto", "auto, builtin or official")
         self.environment = OneEnvironment(image_size=size, assets=assets)
-        self.env = self.environment(suite, task)
+        chosen = get_task(suite, task)
+        self.env = self.environment(chosen.suite, chosen.index)
         self.obs, _ = self.env.reset()
         if unknown := sorted(set(self.cameras) - set(self.obs)):
             raise NodeError(f"LIBERO has no camera '{unknown[0]}': choose from {', '.join(CAMERAS)}")
@@ -139,7 +141,8 @@ class LiberoBridge(StackNode):
         assert self.environment is not None
         start, self.run = request.start, None
         self.lockstep_mailbox.expect(-1)
-        self.env = self.environment(start.suite, start.task)
+        task = get_task(start.suite, start.task)  # a wrong name leaves the scene as it is
+        self.env = self.environment(task.suite, task.index)
         options = {"placement": start.placement or "stored", "init_state": int(start.index)}
         self.obs, _ = self.env.reset(seed=int(start.seed), options=options)
         self.episode, self.limit = request.episode, int(request.max_steps) or self.env.max_steps

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from hilam_msgs.action import ExecuteTask
-from hilam_msgs.msg import CycleTiming, LatentSkill, Observation, SimulationStep, Task
+from hilam_msgs.msg import CycleTiming, LatentSkill, Observation, SafetyState, SimulationStep, Task
 from hilam_msgs.srv import ResetSimulation
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.duration import Duration
@@ -21,7 +21,7 @@ from std_srvs.srv import Trigger
 from hilam_core.cards import load_card
 from hilam_core.conventions import CONTROL_HZ
 from hilam_core.errors import HilamError
-from hilam_core.runtime.episode import CANCELLED, FAILED, SUCCESS, Episode, Patience
+from hilam_core.runtime.episode import CANCELLED, FAILED, STOPPED, SUCCESS, Episode, Patience
 from hilam_core.runtime.health import InputHealth
 from hilam_core.runtime.peers import Peers
 from hilam_core.runtime.record import EpisodeRecorder, RecordedSkill, summary_lines
@@ -79,6 +79,7 @@ class TaskServer(StackNode):
         self.policy_hash = card.get("weights_sha256")
         self.peers = Peers([*STACK_NODES, *(["libero_bridge"] if self.simulated else [])])
         self.newest = 0
+        self.stopped = ""  # why the safety monitor stops the arm
         self.feedback_s = 0.0
 
         self.claim("task")
@@ -93,6 +94,7 @@ class TaskServer(StackNode):
         """What the nodes and the arm say."""
         reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
+        self.create_subscription(SafetyState, "safety_monitor/state", self.on_safety, LATCHED)
         self.create_subscription(CycleTiming, "cycle_timing", self.of_now(self.on_cycle), reliable)
         self.create_subscription(LatentSkill, "skill", self.of_now(self.on_skill), reliable)
         self.create_subscription(Observation, "observation", self.of_now(self.on_observation), reliable)
@@ -146,6 +148,8 @@ class TaskServer(StackNode):
         """Why a goal cannot be accepted; empty: it can."""
         if not self.active:
             return "task_server is not active"
+        if self.stopped:
+            return f"the safety monitor has stopped the arm: {self.stopped}"
         if self.current is not None:
             doing = self.current.instruction or self.current.goal.start.task
             return f"episode {self.current.number} is under way: '{doing}'"
@@ -367,6 +371,12 @@ class TaskServer(StackNode):
             newest, prepared = int(values.get("newest_episode", 0)), values["prepared"] == "yes"
             self.peers.hear(status.name, status.message, prepared, episode, newest, time.monotonic())
         self.supervise()
+
+    def on_safety(self, msg: SafetyState) -> None:
+        """A latched stop ends the episode."""
+        self.stopped = msg.reason if msg.state == SafetyState.STOPPED else ""
+        if self.stopped:
+            self.finish(STOPPED, f"by the safety monitor: {self.stopped}")
 
     def on_step(self, performance: Performance, msg: SimulationStep) -> None:
         """The simulation took a step, and its judge has looked."""

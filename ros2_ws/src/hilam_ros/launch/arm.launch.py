@@ -3,8 +3,6 @@
 policy.launch.py is the other half. Nothing moves before a goal of the ExecuteTask action.
 """
 
-from pathlib import Path
-
 from hilam_ros import ARM_NODES
 from hilam_ros.launching import (
     SIMULATION_ONLY,
@@ -13,20 +11,19 @@ from hilam_ros.launching import (
     declare_settings,
     end_together,
     make_node,
+    record_folder,
 )
 from hilam_ros.profile import require_limits
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-
-from hilam_core.files import writable_folder
 
 
 def start(context: LaunchContext) -> list:
     """Check the profile, then start the nodes."""
     profile, settings = chosen_settings(context)
     require_limits(profile, context.launch_configurations)
-    output = writable_folder(Path(settings["output"]).absolute()) if settings["output"] else ""
-    parameters = settings | {"mode": "realtime", "output": str(output), "simulated": False}
+    output = record_folder(settings)
+    parameters = settings | {"mode": "realtime", "output": output, "simulated": False}
     return [end_together(), *bring_up([make_node(name, parameters) for name in (*ARM_NODES, "task_server")])]
 
 

@@ -7,13 +7,19 @@ mode:=lockstep (the default) takes one step per command, deterministically; mode
 from pathlib import Path
 
 from hilam_ros import STACK_NODES
-from hilam_ros.launching import bring_up, chosen_settings, declare_settings, end_together, make_node
+from hilam_ros.launching import (
+    bring_up,
+    chosen_settings,
+    declare_settings,
+    end_together,
+    make_node,
+    record_folder,
+)
 from hilam_ros.profile import ProfileError, check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 
 from hilam_core.cards import assets_warning, load_whole_card, trained_assets
-from hilam_core.files import writable_folder
 from hilam_sim.assets import resolve_assets
 from hilam_sim.tasks import get_task, initial_states
 
@@ -30,13 +36,13 @@ def start(context: LaunchContext) -> list:
     card = load_whole_card(policy, "policy")
     check_cameras(card, policy, settings, profile)
     assets = resolve_assets(settings["assets"] or trained_assets(card))
-    output = writable_folder(Path(settings["output"]).absolute()) if settings["output"] else ""
+    output = record_folder(settings)
 
     chosen = {
         "policy": str(policy),
         "task": task.name,
         "assets": assets.kind,
-        "output": str(output),
+        "output": output,
         "simulated": True,
     }
     last = [] if settings["serve"] else ["run_tasks"]
