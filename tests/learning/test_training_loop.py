@@ -206,7 +206,7 @@ def plain_model() -> torch.nn.Module:
 
 
 def run_plain(folder, sampler=sample, model=None, steps=12):
-    """Every step is logged and saved; its batch is made in it, so that a sampler can end the process there."""
+    """Every step is logged and saved; a batch is made in its step, where a sampler can end the process."""
     often = {"log_every": 1, "save_every_s": 0, "workers": 0}
     config = TrainConfig(steps=steps, batch_size=8, lr=1e-2, warmup_steps=4, device="cpu", **often)
     return train(config, model or plain_model(), sampler, loss_fn, folder)
