@@ -47,7 +47,7 @@ class Config:
     share: float = 0.1
     """Share of the demonstrations of each file whose actions are used."""
     out: Path = Path("data/libero_object/decoded.h5")
-    """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
+    """File to write; one that holds those of another camera, gap, data or choice of episodes stays."""
     steps: int = 2000
     """Optimisation steps of 256 samples; more than 2000 change little."""
     seed: int = 0
@@ -76,7 +76,7 @@ def main(config: Config) -> None:
     attrs = {
         **asdict(store.lineage),
         "data": [str(path.resolve()) for path in [*config.data, *config.unlabelled]],
-        "limit": config.read.limit,
+        **config.read.selection,
         "labelled": sorted(episode.key for episode in labelled),
         "action_dim": labelled[0].actions.shape[1],
         "seed": config.seed,

@@ -42,7 +42,7 @@ class Config:
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Demonstrations (*.hdf5), LeRobot datasets or videos: files, or folders of them."""
     out: Path = Path("data/libero_object/latents.h5")
-    """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
+    """File to write; one that holds those of another camera, gap, data or choice of episodes stays."""
     camera: str | None = None
     """Camera whose frames are labelled, by default the first that the model learned from; a video counts as
     this one."""
@@ -70,7 +70,7 @@ def main(config: Config) -> None:
         if len(clip) <= gap:
             raise DataError(f"{clip.key} has {len(clip)} frames, latent actions {gap} frames apart need more")
     lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), camera, gap)
-    attrs = LatentStore.attrs_of(lineage, config.data, config.read.limit, clips, model.latent_dim)
+    attrs = LatentStore.attrs_of(lineage, config.data, config.read, clips, model.latent_dim)
     LatentStore.check_target(config.out, attrs)
     own = {}
     for clip in tqdm(mine(clips), desc="latent actions", unit="clip"):

@@ -45,7 +45,7 @@ class Config:
     read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
     """What to read of the data."""
     out: Path = Path("data/libero_object/skills.h5")
-    """File to write; one that holds those of another camera, gap, data or limit is not replaced."""
+    """File to write; one that holds those of another camera, gap, data or choice of episodes stays."""
     strips: int = 3
     """Number of held-out clips to draw; 0 draws no picture."""
     tolerances: tuple[int, ...] = (3, 5)
@@ -68,7 +68,7 @@ def main(config: Config) -> None:
         "skills": str(config.skills.resolve()),
         "skills_hash": checkpoint_hash(config.skills),
         **asdict(store.lineage),
-        **{name: store.attrs.get(name) for name in ("data", "limit", "data_hash")},
+        **{name: store.attrs.get(name) for name in ("data", "data_hash", *config.read.selection)},
         "stages": len(model.config.chunk_lengths),
         "skill_dim": model.config.width,
     }

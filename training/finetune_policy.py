@@ -201,14 +201,20 @@ def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
     return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills, learns)
 
 
-def require_one_shape(episodes: list[Episode]) -> None:
-    """DataError where demonstrations differ in the numbers of an action or of proprioception."""
+def require_one_robot(episodes: list[Episode], proprio: bool) -> None:
+    """DataError where demonstrations differ in the numbers of an action or, where it is read, of
+    proprioception."""
+
+    def numbers(episode: Episode) -> dict[str, int]:
+        of_state = {"proprioception": episode.proprio.shape[1]} if proprio else {}
+        return {"action": episode.actions.shape[1], **of_state}
+
     first = episodes[0]
     for episode in episodes:
-        if episode.actions.shape[1] != first.actions.shape[1]:
+        if numbers(episode) != numbers(first):
             raise DataError(
-                f"{episode.key} has {episode.actions.shape[1]} numbers an action, {first.key} "
-                f"{first.actions.shape[1]}: train on one robot at a time"
+                f"{episode.key} has other numbers {numbers(episode)} than {first.key} {numbers(first)}: "
+                "train on one robot at a time"
             )
 
 
@@ -219,7 +225,7 @@ def main(config: Config) -> None:
     pretrained = None if config.pretrained is None else load_pretrained(config.pretrained)
     with main_process_first():
         episodes = read(config, pretrained)
-    require_one_shape(episodes)
+    require_one_robot(episodes, proprio=config.blind)
     policy = make_policy(config, pretrained, episodes[0])
     training, held_out = hold_out(episodes)
     labelled, origin = first_share(training, config.share), {}

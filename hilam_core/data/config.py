@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,16 @@ class ReadConfig:
     def cache_bound_gb(self) -> float:
         """Gigabytes that a cache may hold."""
         return _cache_gb() if self.cache_gb is None else self.cache_gb
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What decides which frames are read, as JSON: what stores name beside the paths."""
+        return {
+            "limit": self.limit,
+            "episodes": [*self.episodes] or None,
+            "fps": self.fps,
+            "captions": self.captions and str(self.captions.resolve()),
+        }
 
     def chosen(self, numbers: list[int]) -> list[int]:
         """Those of the episodes `numbers` to read, in their order."""

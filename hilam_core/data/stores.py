@@ -16,6 +16,7 @@ import numpy as np
 from typing_extensions import Self
 
 from hilam_core.cards import WEIGHTS, checkpoint_hash
+from hilam_core.data.config import ReadConfig
 from hilam_core.data.episode import Clip, content_hash
 from hilam_core.data.paths import Paths, as_list
 from hilam_core.errors import CheckpointError, DataError, FileError
@@ -164,8 +165,8 @@ class _Store(Mapping[str, Arrays]):
     def check_target(cls, path: str | Path, attrs: Mapping[str, Any]) -> None:
         """Refuse, before the work, a file that cannot be written or whose content would be lost.
 
-        What the same extraction wrote, also with an older model, is replaced; that of another camera, gap,
-        data or limit is not.
+        What the same extraction wrote, also with an older model, is replaced; that of another camera, gap or
+        data, or of others of its episodes, is not.
 
         Raises:
             FileError: such a file, a folder, or a place that cannot be written.
@@ -183,7 +184,7 @@ class _Store(Mapping[str, Arrays]):
             old = None
         if old is None:
             raise FileError(f"{path} is no file of {cls.kind}: choose another, or move it away")
-        for name in ("camera", "gap", "data", "limit"):
+        for name in ("camera", "gap", "data", *ReadConfig().selection):
             if old.get(name) != attrs.get(name):
                 raise FileError(
                     f"{path} holds {cls.kind} of {name} {old.get(name)}, not {attrs.get(name)}: "
@@ -250,13 +251,13 @@ class LatentStore(_Store):
 
     @classmethod
     def attrs_of(
-        cls, lineage: Lineage, paths: Paths, limit: int | None, clips: list[Clip], latent_dim: int
+        cls, lineage: Lineage, paths: Paths, config: ReadConfig, clips: list[Clip], latent_dim: int
     ) -> dict[str, Any]:
-        """Attributes of the latent actions of `clips`, which `paths` hold up to `limit` of each file."""
+        """Attributes of the latent actions of `clips`, which `config` chooses of what `paths` hold."""
         return {
             **asdict(lineage),
             "data": [str(path.resolve()) for path in as_list(paths)],
-            "limit": limit,
+            **config.selection,
             "data_hash": content_hash(clips, (lineage.camera,)),
             "latent_dim": latent_dim,
         }

@@ -98,6 +98,7 @@ def test_the_seed_decides_the_weights(chain):
         ("extract_latents", ["--camera", "eye_in_hand"], "latents of camera agentview, not eye_in_hand"),
         ("extract_latents", ["--limit", 1], "holds latents of limit None, not 1: choose another file"),
         ("extract_latents", ["--gap", 5], "latents.h5 holds latents of gap 4, not 5"),
+        ("extract_latents", ["--episodes", 2], "latents.h5 holds latents of episodes None, not [2]"),
         ("extract_latents", ["--data", "data/other"], "data/other']: choose another file"),
         ("extract_latents", ["--out", "data/other/c_demo.hdf5"], "c_demo.hdf5 is no file of latents"),
         ("extract_latents", ["--gap", 500], "frames, latent actions 500 frames apart need more"),

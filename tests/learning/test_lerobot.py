@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import export_lerobot
 import numpy as np
@@ -236,6 +237,14 @@ def test_the_policy_acts_in_the_units_of_its_data(trained):
     seen = Observation({camera: np.full((size, size, 3), 90, np.uint8) for camera in CAMERAS})
     action = executor.act(seen, planner.plan(seen), 0)
     assert action.shape == (5,) and np.abs(action).max() > 1, "degrees are not cut off at 1"
+
+
+def test_robots_are_not_mixed(written, tmp_path):
+    shorter = [replace(episode, actions=episode.actions[:, :4]) for episode in written[1]]
+    export_lerobot.write_dataset(tmp_path / "arm4", shorter, "arm4")
+    arguments = ["--data", written[0], tmp_path / "arm4", "--out", "mixed", *SHORT]
+    result = program("finetune_policy", *arguments, cwd=tmp_path)
+    assert result.code == 1 and "{'action': 4} than arm/episode_0 {'action': 5}" in result.errors
 
 
 def test_a_blind_policy_reads_the_state_that_the_data_have(written, tmp_path):
