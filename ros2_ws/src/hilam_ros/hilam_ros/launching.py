@@ -97,12 +97,13 @@ def bring_up(nodes: Sequence[LifecycleNode], then: Sequence[Action] = ()) -> lis
     """
     untold, unconfigured = list(nodes), list(nodes)
 
-    def insist(context: LaunchContext) -> list[Action]:
+    def insist(context: LaunchContext, wait_s: float = INSIST_S) -> list[Action]:
         """Ask again: a request is lost where nodes of the same names are still known, as after a kill."""
         again = [_change(node, Transition.TRANSITION_CONFIGURE) for node in untold]
-        return (
-            [*again, TimerAction(period=INSIST_S, actions=[OpaqueFunction(function=insist)])] if again else []
-        )
+        once_more = OpaqueFunction(
+            function=insist, args=[2 * wait_s]
+        )  # a busy machine needs no more requests
+        return [*again, TimerAction(period=wait_s, actions=[once_more])] if again else []
 
     def on_told(context: LaunchContext, node: LifecycleNode) -> list[Action]:
         if node in untold:
