@@ -1,9 +1,13 @@
 """Collect evaluations into tables, a plot and a page with videos, and compare policies in pairs.
 
     python training/report.py runs/eval --out runs/report
+    python training/report.py --runs runs/policy runs/flat           # learning curves side by side
+    python training/report.py runs/eval --skills data/libero_object/skills.h5 --lam runs/lam
 
 Reads every result of evaluate.py below the given paths; suites and placements stay apart. Writes results.md,
-results.png and results.html, one file with everything that also shows the first videos of each task.
+results.png and results.html, one file with everything that also shows the first videos of each task. The
+paper's four figures: suites.png (success per suite), shares.png (success against the share of demonstrations,
+where results differ in it) and, of held-out clips, strips/ with --skills and predictions.png with --lam.
 
 Success rates have 95% Wilson intervals. Two evaluations that share episodes are compared on those: the
 difference of the rates has a 95% interval for pairs, and p is that of the exact McNemar test: how often two
@@ -12,7 +16,9 @@ equally good policies would differ as much in the episodes that only one of them
 
 import base64
 import json
+import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from itertools import combinations, groupby
@@ -28,13 +34,23 @@ import tyro
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import replacing, writable_folder
 from hilam_core.program import run_program
+from hilam_core.runs import Rows, describe_run, draw_curves, read_runs
 from hilam_core.statistics import mcnemar_p, paired_difference_interval, wilson_interval
 
 Result = dict[str, Any]
+# Success of BAKU and HiLAM with 50 demonstrations a task (arXiv 2603.05815).
+PUBLISHED = {
+    "libero_spatial": (0.89, 0.97),
+    "libero_object": (0.99, 1.00),
+    "libero_goal": (0.95, 0.97),
+    "libero_10": (0.86, 0.94),
+}
 # What may tell evaluations of one label apart, in the order of mention: key -> how a value is written.
 SETTINGS = {
     "seed": "seed {}",
     "instruction": "told {!r}",
+    "wording": "wording {}",
+    "states_of": "states of {}",
     "max_steps": "{} steps",
     "assets": "{} assets",
     "quality": "{} quality",
@@ -56,13 +72,24 @@ class Config:
     results: Annotated[list[Path], tyro.conf.Positional] = field(default_factory=lambda: [Path("runs/eval")])
     """Files of evaluate.py, or folders of them."""
     out: Path = Path("runs/report")
-    """Folder for results.md, results.png and results.html."""
+    """Folder for tables and pictures."""
+    runs: tuple[Path, ...] = ()
+    """Folders of training programs whose learning curves to compare."""
+    skills: Path | None = None
+    """Skills of extract_skills, of which to draw strips."""
+    lam: Path | None = None
+    """Latent action model whose predictions to draw beside the true frames."""
+    data: tuple[Path, ...] = ()
+    """Clips for strips and predictions; by default those that skills or model were made of."""
+    strips: int = 3
+    """Number of strips to draw."""
     videos: int = 1
     """Videos of failures, and as many of successes, that the page shows for each task (about 0.1 MB each)."""
 
     def __post_init__(self) -> None:
-        if self.videos < 0:
-            raise ConfigError(f"videos must not be negative, got {self.videos}")
+        for name in ("videos", "strips"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 def read_results(paths: list[Path]) -> list[Result]:
@@ -252,6 +279,121 @@ def make_tables(results: list[Result]) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
+def run_table(runs: Mapping[str, Rows]) -> Table:
+    """One row a training run."""
+    described = {name: describe_run(rows) for name, rows in runs.items()}
+    heads = ["run", *next(iter(described.values()))]
+    rows = [
+        [name, *("" if value is None else value for value in row.values())] for name, row in described.items()
+    ]
+    return Table("Training runs", heads, rows)
+
+
+def draw_suites(results: list[Result], path: Path) -> None:
+    """The paper's first figure: success per suite on stored placements, beside the published numbers."""
+    shown = [result for result in results if result["placement"] == "stored" and result.get("share", 1) == 1]
+    suites = [suite for suite in PUBLISHED if any(result["suite"] == suite for result in shown)]
+    names = list(dict.fromkeys(result["name"] for result in shown))
+    if not suites:
+        return
+    figure, axes = plt.subplots(figsize=(2 + 2 * len(suites), 4))
+    width = 0.8 / len(names)
+    for result in shown:
+        if result["suite"] not in suites:
+            continue
+        at = suites.index(result["suite"]) + width * (names.index(result["name"]) - (len(names) - 1) / 2)
+        value, low, high = rate(result)
+        axes.bar(at, value, 0.9 * width, color=f"C{names.index(result['name'])}")
+        axes.errorbar(at, value, [[value - low], [high - value]], color="black", capsize=3)
+    for number, (policy, marker) in enumerate((("BAKU", "s"), ("HiLAM", "o"))):
+        published = [PUBLISHED[suite][number] for suite in suites]
+        axes.scatter(
+            range(len(suites)), published, marker=marker, facecolors="none", edgecolors="grey", zorder=3,
+            label=f"{policy}, published",
+        )  # fmt: skip
+    handles = [plt.Rectangle((0, 0), 1, 1, color=f"C{i}") for i in range(len(names))]
+    rings, published_names = axes.get_legend_handles_labels()
+    axes.legend([*handles, *rings], [*names, *published_names], fontsize=8, loc="lower right")
+    axes.set_xticks(range(len(suites)), [suite.removeprefix("libero_") for suite in suites])
+    axes.set(ylim=(0, 1.05), ylabel="success rate (95% interval)")
+    _save(figure, path)
+
+
+def draw_shares(results: list[Result], path: Path) -> None:
+    """The paper's second figure: success against the share of demonstrations, a line a policy and suite."""
+    lines: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if "share" in result:
+            lines[f"{policy_of(result)}, {result['suite']}, {result['placement']}"].append(result)
+    lines = {name: line for name, line in lines.items() if len({result["share"] for result in line}) > 1}
+    if not lines:
+        return
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for name, line in lines.items():
+        line.sort(key=lambda result: result["share"])
+        rates = [rate(result) for result in line]
+        below, above = [v - low for v, low, _ in rates], [high - v for v, _, high in rates]
+        shares = [100 * result["share"] for result in line]
+        axes.errorbar(shares, [v for v, _, _ in rates], [below, above], capsize=3, marker="o", label=name)
+    axes.set(
+        xlabel="share of demonstrations in fine-tuning [%]",
+        ylabel="success rate (95% interval)",
+        ylim=(0, 1.05),
+    )
+    axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def policy_of(result: Result) -> str:
+    """The label without a share at its end, so that runs of one policy make one line: `flat_10` is `flat`."""
+    return re.sub(r"[ _-]?(share)?[ _-]?\d+(\.\d+)?%?$", "", result["label"]) or result["label"]
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.tight_layout()
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=150)
+    plt.close(figure)
+
+
+def draw_strips(config: Config) -> None:
+    """The paper's third figure: held-out clips with the segments of stored skills."""
+    from hilam_core.data import SkillStore, read_clips, split_held_out
+    from hilam_core.skills.figures import draw_strip
+
+    assert config.skills is not None
+    store = SkillStore.read(config.skills)
+    data = list(config.data) or [Path(path) for path in store.attrs["data"]]
+    clips = [clip for clip in read_clips(data, (store.lineage.camera,)) if clip.key in store]
+    store.require_clips(clips)
+    held_out = split_held_out(clips)[1] or clips
+    for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
+        picture = config.out / "strips" / f"{clip.key}.png"
+        frames, phases = clip.frames[store.lineage.camera], getattr(clip, "phases", None)
+        draw_strip(picture, frames, store[clip.key], phases, clip.instruction)
+        print(f"wrote {picture}")
+
+
+def draw_frames(config: Config) -> None:
+    """The paper's fourth figure: true and predicted future frames of held-out clips."""
+    import numpy as np
+
+    from hilam_core.cards import load_card
+    from hilam_core.data import read_clips, split_held_out
+    from hilam_core.lam import FramePairs, load_lam
+    from hilam_core.lam.figures import draw_predictions
+
+    assert config.lam is not None
+    card, model = load_card(config.lam, "lam"), load_lam(config.lam)
+    data = list(config.data) or [Path(path) for path in card["data"]["paths"]]
+    clips = read_clips(data, tuple(card["data"].get("cameras", ("agentview",))[:1]))
+    pairs = FramePairs(split_held_out(clips)[1] or clips, model.gap, model.gap)
+    chosen = np.linspace(0, len(pairs) - 1, 8).astype(int)
+    batch = pairs.pairs(chosen, np.full(len(chosen), model.gap))
+    draw_predictions(config.out / "predictions.png", model, batch["now"], batch["future"])
+    print(f"wrote {config.out / 'predictions.png'}")
+
+
 def draw(results: list[Result], path: Path) -> None:
     """Success rates as bars with their intervals, a panel for each suite and placement."""
     panels = [(key, list(group)) for key, group in groupby(results, protocol)]
@@ -272,10 +414,7 @@ def draw(results: list[Result], path: Path) -> None:
         axes.set_ylim(0, 1.08)
         axes.spines[["top", "right"]].set_visible(False)
     row[0][0].set_ylabel("success rate (95% interval)")
-    figure.tight_layout()
-    with replacing(path) as draft:
-        figure.savefig(draft, dpi=150)
-    plt.close(figure)
+    _save(figure, path)
 
 
 STYLE = """body { font: 15px sans-serif; margin: 2em } td, th { padding: 3px 10px; text-align: left }
@@ -340,9 +479,16 @@ def _page_video(folder: Path, episode: dict[str, Any]) -> str:
     return f'<figure>{video}<figcaption class="{outcome}">{caption}</figcaption></figure>\n'
 
 
+def has_results(config: Config) -> bool:
+    """Whether to report evaluations: not where only other things were asked for, and there are none."""
+    asked_else = bool(config.runs or config.skills or config.lam)
+    return not asked_else or any(path.exists() for path in config.results)
+
+
 def main(config: Config) -> None:
-    results = read_results(config.results)
-    tables = make_tables(results)
+    results = read_results(config.results) if has_results(config) else []
+    runs = read_runs(config.runs)
+    tables = (make_tables(results) if results else []) + ([run_table(runs)] if runs else [])
     text = "\n\n".join(table.markdown() for table in tables) + "\n"
     print(text)
     writable_folder(config.out)
@@ -350,7 +496,16 @@ def main(config: Config) -> None:
         draft.write_text(text)
     with replacing(config.out / "results.html") as draft:
         draft.write_text(make_page(tables, results, config.videos))
-    draw(results, config.out / "results.png")
+    if results:
+        draw(results, config.out / "results.png")
+        draw_suites(results, config.out / "suites.png")
+        draw_shares(results, config.out / "shares.png")
+    if runs:
+        draw_curves(config.out / "curves.png", runs)
+    if config.skills:
+        draw_strips(config)
+    if config.lam:
+        draw_frames(config)
 
 
 if __name__ == "__main__":

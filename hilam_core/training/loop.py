@@ -11,7 +11,6 @@ how they are augmented does not depend on their number, so that a run may contin
 networks draw themselves (dropout, noise) is of each process.
 """
 
-import json
 import math
 import signal
 import sys
@@ -43,10 +42,11 @@ from hilam_core.distributed import (
 )
 from hilam_core.errors import CheckpointError, ConfigError, FileError
 from hilam_core.files import remove_drafts, replacing, writable_folder
+from hilam_core.runs import Log, NoLog
 from hilam_core.training.precision import Precision, choose_precision
 from hilam_core.training.prefetch import Prefetcher
 
-STATE, LOG = "train_state.pt", "log.jsonl"
+STATE = "train_state.pt"
 Metrics = dict[str, float]
 
 
@@ -179,7 +179,7 @@ class _Run:
         writable_folder(self.run_dir)
         self._resume()
         started = saved = time.monotonic()
-        log = _Log(self.run_dir, self.step, self.seconds_before) if is_main_process() else _NoLog()
+        log = Log(self.run_dir, self.step, self.seconds_before) if is_main_process() else NoLog()
         bar = tqdm(
             total=self.config.steps, initial=self.step, unit="step", mininterval=_progress_s(), smoothing=0.05
         )
@@ -406,60 +406,3 @@ class _Interrupts:
 
     def _set(self, number: int, frame: FrameType | None) -> None:
         self.received = True
-
-
-class _NoLog:
-    """Of processes that write nothing."""
-
-    def write(self, step: int, prefix: str, scalars: Mapping[str, float]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _Log(_NoLog):
-    """Scalars to TensorBoard and to log.jsonl, one object a logged step. What a run that continues at `step`
-    will do again is forgotten."""
-
-    def __init__(self, run_dir: Path, step: int, seconds_before: float) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step)
-        self._path = run_dir / LOG
-        before = [row for row in read_log(self._path) if row["step"] <= step]
-        with replacing(self._path) as draft:
-            draft.write_text("".join(json.dumps(row) + "\n" for row in before))
-        self._written = {(row["step"], name.partition("/")[0]) for row in before for name in row}
-        self._since, self._last = time.monotonic() - seconds_before, (step, time.monotonic())
-
-    def write(self, step: int, prefix: str, scalars: Mapping[str, float]) -> None:
-        if (step, prefix) in self._written or not scalars:  # of a finished run that was started again
-            return
-        row: dict[str, Any] = {"step": step, **{f"{prefix}/{name}": value for name, value in scalars.items()}}
-        for name, value in list(row.items())[1:]:
-            self._board.add_scalar(name, value, step)
-        now = time.monotonic()
-        row["seconds"] = round(now - self._since, 3)
-        if prefix == "train":
-            (before, then), self._last = self._last, (step, now)
-            row["steps_per_s"] = round((step - before) / max(now - then, 1e-9), 4)
-        try:
-            with open(self._path, "a") as file:
-                file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise FileError(f"cannot write '{self._path}': {error.strerror}") from None
-
-    def close(self) -> None:
-        self._board.close()
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The objects of a run's log.jsonl; empty where there is none. A line that a killed process left half
-    written is not one."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-            rows += [row] if isinstance(row, dict) and "step" in row else []
-        except ValueError:
-            continue
-    return rows

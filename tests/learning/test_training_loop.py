@@ -18,9 +18,10 @@ from hilam_core.errors import CheckpointError, ConfigError, FileError
 from hilam_core.observation import ObservationError
 from hilam_core.policy import LanguageError
 from hilam_core.program import run_program
+from hilam_core.runs import read_log
 from hilam_core.skills import SkillConfig, SkillModel
 from hilam_core.training import TrainConfig, train
-from hilam_core.training.loop import lr_factor, read_log
+from hilam_core.training.loop import lr_factor
 
 
 def make_model() -> torch.nn.Module:

@@ -2,8 +2,11 @@
 
 import base64
 import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import report
@@ -139,3 +142,48 @@ def test_a_file_about_to_be_written_is_no_result(tmp_path):
     (tmp_path / "b.json").write_text("{}")
     with pytest.raises(DataError, match=r"b\.json is not a result"):
         report.read_results([tmp_path])
+
+
+def test_the_figures_of_success_are_drawn_from_results(tmp_path):
+    shares = {"HiLAM_10": 0.1, "HiLAM_50": 0.5, "HiLAM": 1.0}
+    for label, share in shares.items():
+        write_result(
+            tmp_path / f"eval/{label}.json", [1, 0, share == 1], label=label, share=share, suite="libero_10"
+        )
+    report.main(report.Config([tmp_path / "eval"], tmp_path / "report"))
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        *("results.md", "results.html", "results.png", "suites.png", "shares.png")
+    }
+    assert {report.policy_of({"label": label}) for label in shares} == {"HiLAM"}
+    write_result(tmp_path / "one/a.json", [1])
+    report.main(report.Config([tmp_path / "one"], tmp_path / "single"))
+    assert not (tmp_path / "single/shares.png").exists(), "one share is no curve"
+
+
+def write_log(folder, losses):
+    folder.mkdir(parents=True)
+    rows = [
+        {"step": 10 * i, "train/loss": loss, "seconds": 6.0 * i, "steps_per_s": 2.0 + i}
+        for i, loss in enumerate(losses, 1)
+    ]
+    lines = [json.dumps(row) for row in (*rows, {"step": 30, "held_out/loss": 0.5, "seconds": 18.0})]
+    (folder / "log.jsonl").write_text("\n".join([*lines, '{"step": 40, "tr']))
+    return folder
+
+
+def test_runs_are_compared_by_their_logs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where there are no evaluations
+    runs = (write_log(tmp_path / "a", [3, 2, 1.25]), write_log(tmp_path / "b", [3, 1, 0.75]))
+    report.main(report.Config(out=tmp_path / "report", runs=runs))
+    text = capsys.readouterr().out
+    assert "| a | 30 | 0.3 | 4.0 | 1.25 | 0.5 |" in text and "| b | 30 | 0.3 | 4.0 | 0.75 | 0.5 |" in text
+    assert (tmp_path / "report/curves.png").stat().st_size > 1000
+    with pytest.raises(DataError, match=r"'.*report' has no log\.jsonl with logged steps"):
+        report.main(report.Config(out=tmp_path / "again", runs=(tmp_path / "report",)))
+
+
+def test_reporting_needs_no_torch():
+    program = "import report, sys; sys.exit('torch' in sys.modules)"
+    path = os.pathsep.join([str(Path(report.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0
