@@ -14,9 +14,9 @@ from hilam_core.conventions import CAMERAS, CONTROL_HZ
 from hilam_sim.assets import resolve_assets
 from hilam_sim.errors import SimError
 from hilam_sim.osc import Stepper
-from hilam_sim.placements import PLACEMENTS, scatter
+from hilam_sim.placements import PLACEMENTS, STORED, scatter, swap
 from hilam_sim.problem import RESET_ATTEMPTS, build_problem, global_seed
-from hilam_sim.tasks import MAX_STEPS, get_task, initial_states
+from hilam_sim.tasks import MAX_STEPS, get_task, initial_states, require_same_scene
 
 ROBOSUITE_CAMERAS = dict(zip(CAMERAS, ("agentview", "robot0_eye_in_hand"), strict=True))
 SETTLE_STEPS = 10  # as others who evaluate on LIBERO do: objects start 7 to 16 cm too high
@@ -128,21 +128,25 @@ class LiberoEnv(gymnasium.Env):
             seed: Same seed, same episode, to the bit. Without: for `stored` always the same (it places the
                 fixtures, which are not in the stored states), else drawn from the environment's own
                 generator.
-            options: `placement`, one of "stored" (default), "fresh", "scattered"; `init_state`, index of the
-                stored state (default 0).
+            options: `placement`, one of "stored" (default), "swapped", "fresh", "scattered"; `init_state`,
+                index of the stored state (default 0); `states_of`, another task of the suite and scene whose
+                stored states to begin with (default: the task's own).
 
         Raises:
             SimError: unknown option, placement or state; no valid placement found.
         """
         self._require_open()
         super().reset(seed=seed)
-        placement, index = self._read_options(options)
+        placement, state = self._read_options(options)
         if seed is None:
-            seed = 0 if placement == "stored" else int(self.np_random.integers(2**31))
+            seed = 0 if placement in STORED else int(self.np_random.integers(2**31))
         with global_seed(seed):
-            self._reset_problem(0.0 if placement == "stored" else _JOINT_NOISE_RAD)
-        if placement == "stored":
-            self._write_state(initial_states(self.task)[index])
+            self._reset_problem(0.0 if placement in STORED else _JOINT_NOISE_RAD)
+        if state is not None:
+            self._write_state(state)
+        if placement == "swapped":
+            swap(self.problem, np.random.default_rng(seed))
+            self.problem.sim.forward()
         elif placement == "scattered":
             scatter(self.problem, np.random.default_rng(seed))
             self.problem.sim.forward()
@@ -152,17 +156,25 @@ class LiberoEnv(gymnasium.Env):
         self._steps = 0
         return self._observe(), self._info(self.problem._check_success())
 
-    def _read_options(self, options: dict[str, Any] | None) -> tuple[str, int]:
+    def _read_options(self, options: dict[str, Any] | None) -> tuple[str, np.ndarray | None]:
+        """The placement, and the stored state that it begins with."""
         options = dict(options or {})
         placement, index = options.pop("placement", "stored"), options.pop("init_state", 0)
+        states_of = options.pop("states_of", None)
         if options:
-            raise SimError(f"unknown reset option {next(iter(options))!r}: choose from placement, init_state")
+            raise SimError(
+                f"unknown reset option {next(iter(options))!r}: choose from placement, init_state, states_of"
+            )
         if placement not in PLACEMENTS:
             raise SimError(f"unknown placement {placement!r}: choose from {', '.join(PLACEMENTS)}")
-        count = len(initial_states(self.task)) if placement == "stored" else 1
-        if placement == "stored" and not (isinstance(index, int | np.integer) and 0 <= index < count):
-            raise SimError(f"unknown initial state {index!r} of {self.task.name}: choose 0 to {count - 1}")
-        return placement, int(index)
+        if placement not in STORED:
+            return placement, None
+        origin = self.task if states_of is None else get_task(self.task.suite, states_of)
+        require_same_scene(self.task, origin)
+        states = initial_states(origin)
+        if not (isinstance(index, int | np.integer) and 0 <= index < len(states)):
+            raise SimError(f"unknown initial state {index!r} of {origin.name}: choose 0 to {len(states) - 1}")
+        return placement, states[index]
 
     def _reset_problem(self, joint_noise_rad: float) -> None:
         from robosuite.utils.errors import RandomizationError

@@ -2,6 +2,8 @@
 
 - `stored`: LIBERO's published initial states. For evaluation; never used for demonstrations.
 - `fresh`: sampled from the regions of the BDDL file (a centimetre or two of variation, as the published).
+- `swapped`: a stored state in which a target and another object have exchanged places. What the instruction
+  says stays true; only one of two things that the policy may have learned, the place or the object, leads on.
 - `scattered`: the movable objects anywhere on an extended, reachable, visible, collision-free region, so that
   a policy has to see where they are. What the instruction says of them stays true.
 
@@ -23,7 +25,8 @@ import numpy as np
 from hilam_sim.errors import SimError
 from hilam_sim.geometry import bodies_below, footprint, geom_points, object_points
 
-PLACEMENTS = ("stored", "fresh", "scattered")
+PLACEMENTS = ("stored", "swapped", "fresh", "scattered")
+STORED = ("stored", "swapped")  # those that begin with a stored state
 
 # World x and y ranges [m], in view and in easy reach: 34 x 40 cm beside the basket, 30 x 52 cm on tables.
 _REGIONS = {
@@ -229,6 +232,27 @@ def scatter(problem: Any, rng: np.random.Generator) -> None:
     )
 
 
+def swap(problem: Any, rng: np.random.Generator) -> None:
+    """Let a target and another movable object exchange their places on the ground; heights and orientations
+    stay, and what stands on them moves along.
+
+    Raises:
+        SimError: no other object fits, or the instruction would no longer be true.
+    """
+    groups = _groups(problem)
+    scene = _Scene(problem, groups)
+    free = [group.members[0] for group in groups if len(group.members) == 1 and group.pivot is None]
+    targets = [name for name in free if {name, *scene.riders[name]} & scene.targets]
+    pairs = [(target, other) for target in targets for other in free if other not in targets]
+    for number in rng.permutation(len(pairs)):
+        target, other = pairs[number]
+        if places := scene.exchanged(target, other):
+            for name, place in places.items():
+                _free_body_qpos(problem, name)[:2] = place
+            return
+    raise SimError(f"no object can exchange places with the target of {problem.bddl_file_name}")
+
+
 class _Scene:
     """What sampling a layout needs of a reset problem: boxes on the ground, their corners [n, 2, 2]."""
 
@@ -274,6 +298,21 @@ class _Scene:
             for name in group.members:
                 taken[name] = self._with_room(name, self.shapes[name]) + moved[name]
         return places
+
+    def exchanged(self, one: str, other: str) -> Positions | None:
+        """Places of two objects and their riders after an exchange; None where it does not fit."""
+        moved = {}
+        for name, goal in ((one, self.start[other]), (other, self.start[one])):
+            for part in (name, *self.riders[name]):
+                moved[part] = goal + self.start[part] - self.start[name]
+        still = [shape + self.start[name] for name, shape in self.shapes.items() if name not in moved]
+        taken = [*self.obstacles.values(), *still]
+        for name in (one, other):
+            boxes = self.shapes[name] + moved[name]
+            if not all(_apart(boxes, boxes_there, gap_m=0.0) for boxes_there in taken):
+                return None
+            taken.append(boxes)
+        return moved if self._instruction_holds({**self.start, **moved}) else None
 
     def _sample_group(self, group: _Group, rng: np.random.Generator) -> Positions:
         """The group and its riders at another place, or turned around its pivot."""

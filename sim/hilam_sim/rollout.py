@@ -18,6 +18,7 @@ from hilam_core.conventions import CAMERAS, CONTROL_HZ
 from hilam_core.video import write_video
 from hilam_sim.env import LiberoEnv
 from hilam_sim.errors import SimError
+from hilam_sim.placements import STORED
 from hilam_sim.workers import WorkerPool
 
 
@@ -36,8 +37,8 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class EpisodeSpec:
-    """One episode: which task, where its objects start, and what the policy is told (None: the task's own
-    instruction)."""
+    """One episode: which task, where its objects start, what the policy is told (None: the task's own
+    instruction), and of which task of the scene the stored state is (None: the task's own)."""
 
     suite: str
     task: int | str
@@ -46,6 +47,7 @@ class EpisodeSpec:
     init_state: int = 0
     max_steps: int | None = None
     instruction: str | None = None
+    states_of: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class _Runner:
     def __call__(self, spec: EpisodeSpec) -> Generator[Question, np.ndarray, EpisodeResult]:
         env = self._environment(spec.suite, spec.task, spec.max_steps)
         start = time.perf_counter()
-        options = {"placement": spec.placement, "init_state": spec.init_state}
+        options = {name: getattr(spec, name) for name in ("placement", "init_state", "states_of")}
         observation, info = env.reset(seed=spec.seed, options=options)
         instruction: str | None = spec.instruction or env.instruction
         frames = [_frame(observation)] if self._video_dir else []
@@ -118,7 +120,7 @@ class _Runner:
                 frames.append(_frame(observation))
         video = None
         if self._video_dir:
-            number = spec.init_state if spec.placement == "stored" else spec.seed
+            number = spec.init_state if spec.placement in STORED else spec.seed
             name = (
                 f"{env.task.name}_{spec.placement}_{number}_{'success' if info['success'] else 'failure'}.mp4"
             )

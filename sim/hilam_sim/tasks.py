@@ -124,6 +124,18 @@ def choose_tasks(suites: Sequence[str], tasks: Sequence[int | str] = ()) -> list
     return [get_task(suites[0], task) for task in tasks]
 
 
+def require_same_scene(task: Task, other: Task) -> None:
+    """SimError unless two tasks have the same objects and fixtures: then they share their states."""
+    if task != other and _scene(task) != _scene(other):
+        raise SimError(f"{task.name} and {other.name} have other objects: choose tasks of one scene")
+
+
+def _scene(task: Task) -> list[list[str]]:
+    """The words of a problem's fixtures and objects."""
+    text = task.bddl_path.read_text()
+    return [re.findall(r"[\w-]+", part) for part in re.findall(r"\(:(?:fixtures|objects)([^()]*)\)", text)]
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads numpy arrays and nothing else: a state file cannot run code."""
 

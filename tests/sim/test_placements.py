@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hilam_sim import LiberoEnv
+from hilam_sim.errors import SimError
 from hilam_sim.geometry import footprint
 from hilam_sim.placements import scatterable
 from hilam_sim.tasks import SUITES, list_tasks
@@ -175,3 +176,33 @@ def test_drawers_that_are_to_be_opened_have_room():
             env.problem.sim.forward()
             touching = [pair for pair in _touching(env) if "wooden_cabinet_1" in pair]
             assert not touching
+
+
+def test_a_swapped_target_stands_where_another_object_stood(env):
+    names = list(env.problem.objects_dict)
+    partners = set()
+    for state in range(6):
+        placed = {}
+        for placement in ("stored", "swapped"):
+            env.reset(seed=state, options={"placement": placement, "init_state": state})
+            placed[placement] = {name: _position(env, name)[:2] for name in names}
+        before, after = placed["stored"], placed["swapped"]
+        moved = [name for name in names if np.linalg.norm(after[name] - before[name]) > 0.03]
+        assert len(moved) == 2 and "bbq_sauce_1" in moved
+        (other,) = set(moved) - {"bbq_sauce_1"}
+        assert np.linalg.norm(after["bbq_sauce_1"] - before[other]) < 0.02  # they rock while they settle
+        assert np.linalg.norm(after[other] - before["bbq_sauce_1"]) < 0.02
+        partners.add(other)
+    assert len(partners) > 1
+
+
+def test_an_episode_begins_in_the_states_of_another_task_of_the_scene():
+    with _task_env("libero_goal", 0) as env:
+        positions = []
+        for states_of in (None, 3):
+            env.reset(options={"states_of": states_of, "init_state": 2})
+            positions.append(np.stack([_position(env, name) for name in env.problem.objects_dict]))
+        assert not env.success() and not np.array_equal(*positions)
+        np.testing.assert_allclose(*positions, atol=0.05)
+        with pytest.raises(SimError, match="unknown initial state 50"):
+            env.reset(options={"states_of": 3, "init_state": 50})
