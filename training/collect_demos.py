@@ -25,6 +25,7 @@ from hilam_core.files import sole_writer, writable_folder, write_json
 from hilam_core.program import run_program
 from hilam_sim import SimError
 from hilam_sim.assets import resolve_assets
+from hilam_sim.cluster import Pool, open_pool
 from hilam_sim.recording import (
     check_collection,
     demo_path,
@@ -39,7 +40,6 @@ from hilam_sim.recording import (
 )
 from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import Task, choose_tasks
-from hilam_sim.workers import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class Config:
     seed: int = 0
     """Same seed, same demonstrations, whatever the number of workers."""
     workers: int = 1
-    """Worker processes."""
+    """Worker processes, of this machine or of the cluster."""
+    ray: str | None = None
+    """Address of a Ray cluster ("auto", or HOST:PORT) whose machines do the work; they share the folders."""
     compression: Literal["lzf", "gzip", "none"] = "lzf"
     """Compression of the images."""
     min_success_rate: float = 0.2
@@ -157,7 +159,7 @@ def make_worker(
     return perform
 
 
-def collect_task(config: Config, task: Task, pool: WorkerPool, bar: tqdm) -> bool:
+def collect_task(config: Config, task: Task, pool: Pool, bar: tqdm) -> bool:
     """Bring a task to `config.demos` demonstrations; whether that many succeeded."""
     failed_path = parts_folder(config, task) / "failed.json"
     failed = set(json.loads(failed_path.read_text())) if failed_path.exists() else set()
@@ -193,7 +195,7 @@ def collect_task(config: Config, task: Task, pool: WorkerPool, bar: tqdm) -> boo
     return enough
 
 
-def rerender_file(config: Config, source: Path, drawing: dict[str, Any], pool: WorkerPool, bar: tqdm) -> None:
+def rerender_file(config: Config, source: Path, drawing: dict[str, Any], pool: Pool, bar: tqdm) -> None:
     """Draw the images of a task's file again, into the file of that task below the output folder."""
     task, numbers = recorded_task(source), recorded_attempts(source)
     path = demo_path(config.out, task)
@@ -250,7 +252,7 @@ def collect(config: Config, tasks: list[Task], drawing: dict[str, Any], compress
     bar = tqdm(total=len(tasks) * config.demos, unit="demo", smoothing=0.1)
     arguments = (drawing, compression, collection)
     short = []
-    with WorkerPool(config.workers, make_worker, arguments) as pool, bar:
+    with open_pool(config.workers, make_worker, arguments, config.ray) as pool, bar:
         for task in tasks:
             with sole_writer(demo_path(config.out, task)):
                 short += [] if collect_task(config, task, pool, bar) else [task.name]
@@ -262,7 +264,7 @@ def rerender(config: Config, sources: list[Path], drawing: dict[str, Any], compr
     """Draw the images of all demonstrations in `sources` again."""
     bar = tqdm(total=sum(len(recorded_attempts(source)) for source in sources), unit="demo")
     arguments = (drawing, compression, {})
-    with WorkerPool(config.workers, make_worker, arguments) as pool, bar:
+    with open_pool(config.workers, make_worker, arguments, config.ray) as pool, bar:
         for source in sources:
             with sole_writer(demo_path(config.out, recorded_task(source))):
                 rerender_file(config, source, drawing, pool, bar)

@@ -20,6 +20,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,9 +36,11 @@ from hilam_core.files import sole_writer, writable_folder, write_json
 from hilam_core.program import run_program
 from hilam_core.statistics import wilson_interval
 from hilam_sim.assets import resolve_assets
+from hilam_sim.cluster import open_pool
 from hilam_sim.protocol import scattered_protocol, stored_protocol
 from hilam_sim.rollout import EpisodeResult, EpisodeSpec, run_episodes
-from hilam_sim.tasks import MAX_STEPS, choose_tasks, get_task
+from hilam_sim.tasks import MAX_STEPS, choose_tasks, get_task, require_same_scene
+from hilam_sim.wording import WORDINGS, reword
 
 if TYPE_CHECKING:
     from hilam_core.runtime.control import BatchRunner
@@ -55,8 +58,9 @@ class Config:
     """LIBERO suites, a result file each."""
     tasks: tuple[str, ...] = ()
     """Numbers or names of tasks; all when empty. Only with one suite."""
-    placement: Literal["stored", "scattered"] = "stored"
-    """stored: LIBERO's 50 initial states, in order; scattered: objects anywhere within reach."""
+    placement: Literal["stored", "swapped", "scattered"] = "stored"
+    """stored: LIBERO's 50 initial states, in order; swapped: these, but a target and another object have
+    exchanged places; scattered: objects anywhere within reach."""
     episodes: int = 20
     """Episodes a task."""
     seed: int = 0
@@ -64,6 +68,10 @@ class Config:
     instruction: str | None = None
     """What the policy is told instead of the task's instruction: other words, or another task of the scene;
     success stays that of the task. Only with one task."""
+    wording: int = 0
+    """1, 2 or 3: tell the policy its tasks in other words; 0: in LIBERO's."""
+    states_of: str | None = None
+    """Another task of the same scene, in whose stored states the episodes begin. Only with one task."""
     max_steps: int | None = None
     """Steps until an episode counts as failed; by default the suite's limit."""
     shard: str = "0/1"
@@ -73,6 +81,8 @@ class Config:
     batch: int = 4
     """Observations that the policy reads at once. Results do not depend on --workers, but another batch
     changes the last bits of actions; 1 gives those of a robot."""
+    ray: str | None = None
+    """Address of a Ray cluster (auto, or HOST:PORT) whose machines do the work; they share the folders."""
     device: str = "cpu"
     """Where the policy runs: auto, cpu, cuda or cuda:N."""
     out: Path | None = None
@@ -105,8 +115,18 @@ class Config:
             raise ConfigError(f"instruction '{self.instruction}' is for one task: name it with --tasks")
         if self.ros and (self.exact or self.videos or self.quality != "auto"):
             raise ConfigError("ros has no exact, videos or quality: the nodes record episodes themselves")
+        if self.ros and (self.ray or self.states_of):
+            raise ConfigError(
+                "ros has no ray or states_of: one stack of nodes performs the task's own states"
+            )
         if self.ros:
             self.batch = 1  # what a robot does
+        if self.wording not in range(WORDINGS + 1) or (self.wording and self.instruction is not None):
+            raise ConfigError(
+                f"wording must be 0 to {WORDINGS}, and 0 with an instruction, got {self.wording}"
+            )
+        if self.states_of is not None and (len(self.tasks) != 1 or self.placement == "scattered"):
+            raise ConfigError(f"states_of '{self.states_of}' is for one task from stored states")
         number, _, count = self.shard.partition("/")
         if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
             raise ConfigError(f"shard '{self.shard}' must be such as 0/4, 1/4, 2/4 or 3/4")
@@ -122,15 +142,28 @@ def make_specs(config: Config, suite: str) -> list[EpisodeSpec]:
         ConfigError: an empty shard.
     """
     tasks = list(dict.fromkeys(task.index for task in choose_tasks([suite], config.tasks)))
-    protocol = stored_protocol if config.placement == "stored" else scattered_protocol
+    protocol = scattered_protocol if config.placement == "scattered" else stored_protocol
     specs = protocol(suite, tasks, config.episodes, config.seed)
+    if config.states_of is not None:
+        require_same_scene(get_task(suite, tasks[0]), get_task(suite, config.states_of))
     number, count = map(int, config.shard.split("/"))
     if number >= len(specs):
         raise ConfigError(f"shard '{config.shard}' of {len(specs)} episodes is empty: use fewer shards")
     return [
-        replace(spec, max_steps=config.max_steps, instruction=config.instruction)
+        replace(
+            spec,
+            placement=config.placement,
+            max_steps=config.max_steps,
+            instruction=told(config, get_task(suite, spec.task).instruction),
+            states_of=config.states_of,
+        )
         for spec in specs[number::count]
     ]
+
+
+def told(config: Config, instruction: str) -> str | None:
+    """What the policy is told instead of a task's instruction; None for the instruction itself."""
+    return reword(instruction, config.wording) if config.wording else config.instruction
 
 
 def load_runner(config: Config) -> BatchRunner:
@@ -161,6 +194,8 @@ def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, 
         "placement": config.placement,
         "seed": config.seed,
         "instruction": config.instruction,
+        "wording": config.wording or None,
+        "states_of": config.states_of,
         "max_steps": config.max_steps or MAX_STEPS[suite],
         "assets": assets.kind,
         "assets_hash": assets.content_hash,
@@ -284,18 +319,46 @@ def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: d
             launch = {"policy": config.policy.absolute(), "device": config.device, "assets": result["assets"]}
             perform_in_ros(waiting, launch, record)
             return
-        run_episodes(
-            waiting,
-            runner,
-            workers=config.workers,
-            image_size=runner.policy.spec.image_size,
-            assets=result["assets"],
-            quality=result["quality"],
-            exact=config.exact,
-            render=bool(runner.policy.spec.cameras),
-            on_result=record,
-            video_dir=video_dir,
-        )
+        settings = {
+            "workers": config.workers,
+            "image_size": runner.policy.spec.image_size,
+            "assets": result["assets"],
+            "quality": result["quality"],
+            "exact": config.exact,
+            "render": bool(runner.policy.spec.cameras),
+            "video_dir": video_dir,
+        }
+        if config.ray is None:
+            run_episodes(waiting, runner, on_result=record, **settings)
+        else:
+            run_on_cluster(config, waiting, record, settings)
+
+
+def run_on_cluster(
+    config: Config,
+    specs: Sequence[EpisodeSpec],
+    record: Callable[[EpisodeResult], None],
+    settings: dict[str, Any],
+) -> None:
+    """Run the episodes on the machines of a Ray cluster: each evaluator there has the policy, and as many of
+    the `config.workers` simulations as keep it busy."""
+    each = min(config.workers, 2 * config.batch)
+    arguments = (replace(config, ray=None), {**settings, "workers": each})
+    with open_pool(config.workers // each, make_evaluator, arguments, config.ray, cpus=each) as pool:
+        size = 4 * each  # an evaluator starts its simulations anew for each part
+        for start in range(0, len(specs), size):
+            pool.submit(start, specs[start : start + size])
+        while pool.pending:
+            for episode in pool.collect()[1]:
+                record(episode)
+
+
+def make_evaluator(
+    config: Config, settings: dict[str, Any]
+) -> Callable[[list[EpisodeSpec]], list[EpisodeResult]]:
+    """On a machine of a cluster: the function that runs episodes."""
+    runner = load_runner(config)
+    return lambda specs: run_episodes(specs, runner, **settings)
 
 
 def main(config: Config) -> None:
@@ -326,6 +389,7 @@ def evaluate_suite(config: Config, suite: str, runner: BatchRunner) -> None:
             "label": config.label or config.policy.resolve().name,
             "policy": str(config.policy),
             "commit": runner.policy.card.get("commit"),
+            "share": runner.policy.card.get("program", {}).get("share", 1.0),
             **identity,
             "shard": config.shard,
             "command": shlex.join(["evaluate.py", *sys.argv[1:]]),

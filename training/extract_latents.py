@@ -7,6 +7,7 @@ demonstrations it prints how well a linear map reads the real actions (never use
 the held-out ones.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import action_probe, extract_latents, load_lam
 from hilam_core.program import run_program
 from hilam_core.training import stage_program
+from hilam_sim.cluster import open_pool
 
 
 @dataclass
@@ -50,6 +52,10 @@ class Config:
     """Gap k between the two frames; by default the one in the model's card."""
     read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
     """What to read of the data."""
+    ray: str | None = None
+    """Address of a Ray cluster ("auto", or HOST:PORT) whose machines do the work; they share the folders."""
+    workers: int = 2
+    """Processes of the cluster; not without --ray."""
     device: str = "auto"
     """Where the model runs: auto, cpu, cuda or cuda:N."""
 
@@ -72,14 +78,21 @@ def main(config: Config) -> None:
     lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), camera, gap)
     attrs = LatentStore.attrs_of(lineage, config.data, config.read, clips, model.latent_dim)
     LatentStore.check_target(config.out, attrs)
-    own = {}
-    for clip in tqdm(mine(clips), desc="latent actions", unit="clip"):
-        z = extract_latents(model, clip.frames[camera], gap)
-        own[clip.key] = {"z": z, "valid": np.int64(len(z) - gap)}
-    parts = {key: arrays for part in gather(own) for key, arrays in part.items()}
+    bar = tqdm(total=len(mine(clips)), desc="latent actions", unit="clip")
+    if config.ray is None:
+        own = {}
+        for clip in mine(clips):
+            own[clip.key] = extract_latents(model, clip.frames[camera], gap)
+            bar.update()
+    else:
+        own = extract_on_cluster(config, [clip.key for clip in mine(clips)], camera, gap, bar)
+    bar.close()
+    parts = {key: z for part in gather(own) for key, z in part.items()}
     if not is_main_process():
         return
-    latents = {clip.key: parts[clip.key] for clip in clips}
+    latents = {
+        clip.key: {"z": parts[clip.key], "valid": np.int64(len(parts[clip.key]) - gap)} for clip in clips
+    }
     contents = {clip.key: clip.content_hash((camera,)) for clip in clips}
     LatentStore(latents, attrs, contents).write(config.out)
     probe_actions(latents, clips, gap)
@@ -89,6 +102,27 @@ def main(config: Config) -> None:
 def learned_camera(config: Config, card: dict) -> str:
     """The first camera that the model learned from, or the first of the data where its card names none."""
     return (card["program"].get("cameras") or camera_names(config.data, config.read))[0]
+
+
+def extract_on_cluster(
+    config: Config, keys: list[str], camera: str, gap: int, bar: tqdm
+) -> dict[str, np.ndarray]:
+    """z^l by clip, computed on the machines of a Ray cluster."""
+    found = {}
+    with open_pool(config.workers, make_labeller, (config, camera, gap), config.ray) as pool:
+        for key in keys:
+            pool.submit(key, key)
+        while pool.pending:
+            key, found[key] = pool.collect()
+            bar.update()
+    return found
+
+
+def make_labeller(config: Config, camera: str, gap: int) -> Callable[[str], np.ndarray]:
+    """On a machine of a cluster: the function that labels the clip of a key."""
+    model = load_lam(config.lam, str(own_device(config.device)))
+    clips = {clip.key: clip for clip in read_clips(config.data, (camera,), config.read)}
+    return lambda key: extract_latents(model, clips[key].frames[camera], gap)
 
 
 def probe_actions(latents: dict, clips: list[Clip], gap: int) -> None:

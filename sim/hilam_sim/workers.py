@@ -24,7 +24,7 @@ from typing import Any
 from hilam_core.errors import HilamError
 from hilam_sim.errors import SimError
 
-_TRIES = 3  # a worker may die of what others use up (memory); a job that kills three is itself the cause
+TRIES = 3  # a worker may die of what others use up (memory); a job that kills three is itself the cause
 _SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -238,9 +238,9 @@ class WorkerPool:
         job = dead.job
         assert job is not None  # only workers at a job are listened to
         self._tries[job.key] += 1
-        if self._tries[job.key] >= _TRIES:
+        if self._tries[job.key] >= TRIES:
             raise WorkerError(
-                f"{job.content} killed its worker {_TRIES} times (exit code {dead.process.exitcode})"
+                f"{job.content} killed its worker {TRIES} times (exit code {dead.process.exitcode})"
             )
         self._waiting.appendleft(job)
         self._feed()
