@@ -15,5 +15,6 @@ test: setup  ## the whole suite, a file a core; ARGS="-m 'not slow'" for the qui
 lint: setup  ## style and types
 	@$(ENV) ruff check . && ruff format --check . && mypy -p hilam_core -p hilam_sim
 
-bench: setup  ## the simulation beside stock LIBERO, a Markdown table; ARGS="--help"
+bench: setup  ## the simulation beside stock LIBERO (ARGS="--help"), and learning (LEARNING="--help"), as tables
 	@$(ENV) python -m hilam_sim.bench $(ARGS)
+	@$(ENV) python training/bench.py $(LEARNING)
