@@ -12,6 +12,8 @@ from hilam_core.runtime.limits import Limits, limit_norm
 from hilam_core.runtime.motion import ANGULAR, LINEAR
 from hilam_core.runtime.units import PoseTarget
 
+_LEFT_M, _LEFT_RAD = 0.05, 0.2  # an impedance controller under load, or against an obstacle, is off by less
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -31,14 +33,19 @@ class GoalPose:
     def __init__(self, limits: Limits, control_hz: float):
         self.target, self.period_s = PoseTarget(control_hz), 1 / control_hz
         self.braking = np.array([limits.max_linear_m_s2, limits.max_angular_rad_s2])
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew from the measured pose."""
         self.commanded: Pose | None = None
         self.goal: Pose | None = None
         self._still = False
-        self.target.reset()
+
+    def left(self, measured: Pose) -> bool:
+        """Whether the arm is not where it was told to be: it was told nothing, or something else moved it.
+
+        A small difference is the controller's own: to go on from the commanded pose leaves no jolt.
+        """
+        if self.commanded is None:
+            return True
+        way, turn = difference(self.commanded, measured)
+        return float(np.linalg.norm(way)) > _LEFT_M or float(np.linalg.norm(turn)) > _LEFT_RAD
 
     def begin(self, measured: Pose) -> None:
         """The arm stands at `measured`."""
@@ -65,12 +72,8 @@ class GoalPose:
         """The twist float64[6] that leads to the goal."""
         if self.commanded is None or self.goal is None:
             return np.zeros(6)
-        turn = qmult(_wxyz(self.goal.quat_xyzw), qconjugate(_wxyz(self.commanded.quat_xyzw)))
-        axis, angle = quat2axangle(turn if turn[0] >= 0 else -turn)
-        ways = (self.goal.position - self.commanded.position, axis * angle)
-        return np.concatenate(
-            [self._approach(way, pull, dt_s) for way, pull in zip(ways, self.braking, strict=True)]
-        )
+        pairs = zip(difference(self.commanded, self.goal), self.braking, strict=True)
+        return np.concatenate([self._approach(way, braking, dt_s) for way, braking in pairs])
 
     def _approach(self, way: np.ndarray, braking: float, dt_s: float) -> np.ndarray:
         """The velocity at which a way is gone in one period, and no faster than one can still brake from."""
@@ -90,6 +93,13 @@ class GoalPose:
             quat /= np.linalg.norm(quat)
         self.commanded = Pose(self.commanded.position + twist[LINEAR] * dt_s, np.roll(quat, -1))
         return self.commanded
+
+
+def difference(start: Pose, end: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """The way float64[3] m and the rotation vector float64[3] rad, in base axes, from one pose to another."""
+    turn = qmult(_wxyz(end.quat_xyzw), qconjugate(_wxyz(start.quat_xyzw)))
+    axis, angle = quat2axangle(turn if turn[0] >= 0 else -turn)
+    return end.position - start.position, axis * angle
 
 
 def _wxyz(quat_xyzw: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Camera images, raw or compressed, as RGB arrays: the one place that knows encodings."""
+"""Camera images, raw or compressed, as RGB arrays (the one place that knows encodings); frozen cameras."""
 
 from __future__ import annotations
 
@@ -20,6 +20,28 @@ ENCODINGS: dict[str, tuple[int, tuple[int, int, int]]] = {
     "8UC3": (3, (2, 1, 0)),
     "8UC4": (4, (2, 1, 0)),
 }
+
+
+class FrozenCamera:
+    """Notices a camera that sends one picture again and again: a real one never gives the same noise twice.
+
+    limit_s: for how long it may; 0: it is not looked at (a simulation draws the same while nothing moves).
+    """
+
+    def __init__(self, limit_s: float):
+        self.limit_ns = round(limit_s * 1e9)
+        self._data: Any = b""
+        self._since_ns = 0
+
+    def problem(self, data: Any, now_ns: int) -> str:
+        """What is wrong with the newest image, given its bytes; empty: nothing."""
+        if not self.limit_ns:
+            return ""
+        same = len(data) == len(self._data) and memoryview(data) == memoryview(self._data)
+        if not same or now_ns < self._since_ns:
+            self._data, self._since_ns = data, now_ns
+        age_ns = now_ns - self._since_ns
+        return f"has sent one picture for {age_ns * 1e-9:.1f} s" if age_ns > self.limit_ns else ""
 
 
 def decode_raw(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:

@@ -102,7 +102,7 @@ class SafetyMonitor:
         clocked: bool = True,
     ):
         self.limits, self.stop, self.clocked = limits, stop, clocked
-        self.period_s = 1 / (command_hz or control_hz)
+        self.streams, self.period_s = command_hz > 0, 1 / (command_hz or control_hz)
         self.motion, self.joints = MotionLimiter(limits, self.period_s), JointGuard(limits)
         self.goals = GoalPose(limits, control_hz) if poses else None
         self.causes: dict[str, str] = {}  # what stops the arm as long as it lasts, by kind
@@ -235,25 +235,20 @@ class SafetyMonitor:
         return command
 
     def _silent(self, now_s: float) -> bool:
-        """Whether the hold has been said often enough; after that the arm begins from where it is."""
-        if not (self.holding and self._rest_s is not None and now_s - self._rest_s > QUIET_S):
-            return False
-        if self.goals:
-            self.goals.forget()
-        return True
+        """Whether the hold has been said often enough."""
+        return bool(self.holding and self._rest_s is not None and now_s - self._rest_s > QUIET_S)
 
     def _follow_twist(self, now_ns: int, now_s: float, dt_s: float) -> Command:
         target = _NO_MOTION if self.holding or self._twist is None else self._guarded(self._twist)
         known = self._pose is not None and not self.state_problem(now_ns, now_s)
         position = self._pose.position if known and self._pose else None
         twist = self.motion.step(target, position, dt_s)
-        return Command(twist, self._stamp_ns if not self.holding else now_ns)
+        return Command(twist, now_ns if self.streams or self.holding else self._stamp_ns)
 
     def _follow_goal(self, now_ns: int, now_s: float, dt_s: float) -> Command:
         assert self.goals is not None
-        if self.goals.commanded is None and self._pose is not None:
+        if self._pose is not None and self.motion.at_rest and self.goals.left(self._pose):
             self.goals.begin(self._pose)
-            self.motion.rest()
         if self.holding:
             self.goals.hold(None if self.state_problem(now_ns, now_s) else self._pose)
         target = (

@@ -100,6 +100,11 @@ class LiberoEnv(gymnasium.Env):
         self.action_space = spaces.Box(-1.0, 1.0, (7,), np.float32)
 
     @property
+    def stepper(self) -> Stepper:
+        """The controller and the steps of the simulation, for control between the control steps."""
+        return self._stepper
+
+    @property
     def assets_hash(self) -> str:
         """Content hash of the assets drawn (`Assets.content_hash`)."""
         return self._found_assets.content_hash
@@ -224,24 +229,31 @@ class LiberoEnv(gymnasium.Env):
         return {"success": bool(success), "steps": self._steps}
 
     def _observe(self) -> dict[str, np.ndarray]:
+        observation = self.proprioception()
+        if self._renderer is not None:
+            observation |= {name: self.picture(name) for name in ROBOSUITE_CAMERAS}
+        return observation
+
+    def proprioception(self) -> dict[str, np.ndarray]:
+        """What is observed of the arm now: an observation without images."""
         data = self.data
-        observation = {
+        return {
             "ee_pos": data.site_xpos[self._robot.eef_site_id].copy(),
             "ee_quat": data.xquat[self._ee_body][[1, 2, 3, 0]],
             "gripper_qpos": data.qpos[self._gripper_qpos],
             "joint_pos": data.qpos[self._joint_qpos],
         }
-        if self._renderer is not None:
-            for name, camera in ROBOSUITE_CAMERAS.items():
-                observation[name] = self._renderer.render(data, camera)
-        return observation
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
-        """The agentview image, uint8 RGB [H, W, 3], upright."""
+    def picture(self, camera: str) -> np.ndarray:
+        """One camera's image now, uint8 RGB [H, W, 3], upright."""
         self._require_open()
         if self._renderer is None:
             raise SimError("this environment was built with render=False")
-        return self._renderer.render(self.data, ROBOSUITE_CAMERAS["agentview"])
+        return self._renderer.render(self.data, ROBOSUITE_CAMERAS[camera])
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The agentview image, uint8 RGB [H, W, 3], upright."""
+        return self.picture("agentview")
 
     def focal_length_px(self, camera: str) -> float:
         """The focal length of a camera, in pixels of its images."""

@@ -109,6 +109,10 @@ class OperationalSpaceController:
         self._kp = np.full(6, stiffness)
         self._kd = 2 * np.sqrt(self._kp)
 
+    def site_rotation(self) -> np.ndarray:
+        """The site's rotation now, float64 [3, 3], world frame."""
+        return self._site_mat
+
     def torques(self) -> np.ndarray:
         """Joint torques in Nm, float64 [7], for the state last read and the current goal."""
         error, wrench = self._error, self._wrench
@@ -184,6 +188,14 @@ class Stepper:
         """
         path = self._finger_path(closing, substeps)
         self._run(path, lambda: self._controller.aim(position, rotation))
+
+    def site_rotation(self) -> np.ndarray:
+        """The controlled site's rotation now, float64 [3, 3], world frame."""
+        return self._controller.site_rotation()
+
+    def stiffen(self, stiffness: float) -> None:
+        """As `OperationalSpaceController.stiffen`."""
+        self._controller.stiffen(stiffness)
 
     def _run(self, finger_path: np.ndarray, set_goal: Callable[[], None]) -> None:
         model, data, controller = self._model, self._data, self._controller

@@ -1,7 +1,8 @@
 """The drivers of an arm, sound and then wrong in one way after another, and what camera_ingest says of each.
 
 Prints a line for each phase: its name and the first health that fits it, or "nothing fitted" and the last.
-"ready" fits only where observations came. Argument: `stamps`, or `clock` to publish /clock and set that back.
+"ready" fits only where observations came. Argument: `stamps`, `frozen`, or `clock` to publish /clock and set
+that back.
 """
 
 import re
@@ -31,6 +32,13 @@ PHASES = {
         "stamps an hour back": "is .* s old, older than",
         "at last sound": "ready",
     },
+    "frozen": {
+        "sound": "ready",
+        "frozen camera": "agentview has sent one picture for",
+        "sound again": "ready",
+        "fingers are no numbers": "finite",
+        "at last sound": "ready",
+    },
     "clock": {"sound": "ready", "clock set back an hour": "ready", "another hour": "ready"},
 }
 OBSERVATIONS = 5  # that must come before "ready" counts
@@ -54,6 +62,8 @@ class FaultyDriver(Node):
         self.create_subscription(Observation, "observation", self.on_observation, 10)
         self.create_timer(0.05, self.publish)
         self.expected = PHASES[scenario]
+        self.noisy = scenario == "frozen"
+        self.noise = np.random.default_rng(1)
         self.phases = iter(self.expected)
         self.clock = self.create_publisher(Clock, "/clock", 10) if scenario == "clock" else None
         self.health, self.ended = "", False
@@ -95,11 +105,15 @@ class FaultyDriver(Node):
             self.clock.publish(Clock(clock=stamp))
         padded = np.zeros((128, 128 * 4 + 16), np.uint8)
         padded[:, : 128 * 4] = cv2.cvtColor(PIXELS, cv2.COLOR_RGB2BGRA).reshape(128, -1)
+        if self.noisy and self.phase != "frozen camera":
+            padded[0] = self.noise.integers(0, 256, padded.shape[1])
         raw = Image(height=128, width=128, encoding="bgra8", step=padded.shape[1], data=padded.tobytes())
-        png = cv2.imencode(".png", PIXELS[..., ::-1])[1].tobytes()
+        picture = np.roll(PIXELS, self.noise.integers(128), axis=0) if self.noisy else PIXELS
+        png = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
         compressed = CompressedImage(format="png", data=png)
         arm = JointState(name=["panda_joint1"], position=[0.1])
-        gripper = JointState(name=["panda_finger_joint2", "panda_finger_joint1"], position=[0.02, 0.01])
+        finger_m = float("nan") if self.phase == "fingers are no numbers" else 0.02
+        gripper = JointState(name=["panda_finger_joint2", "panda_finger_joint1"], position=[finger_m, 0.01])
         pose = PoseStamped()
         pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
         streams = [(self.raw, raw), (self.arm, arm), (self.gripper, gripper), (self.pose, pose)]

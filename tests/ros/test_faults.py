@@ -49,6 +49,11 @@ def test_observations_go_on_at_once_when_the_clock_is_set_back(workspace):
     assert output.count(": ready") == 3
 
 
+def test_a_frozen_camera_and_fingers_that_are_no_numbers_are_refused_while_they_last(workspace):
+    output = watch_driver(workspace, "frozen", next_domain(), {"max_frozen_s": 0.5})
+    assert output.count(": ready") == 3
+
+
 def test_the_arm_holds_when_the_clock_stops_with_everything_else(workspace, random_checkpoint):
     from hilam_core.policy import load_policy
 

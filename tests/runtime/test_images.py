@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hilam_core.observation import ObservationError
-from hilam_core.runtime.images import decode_compressed, decode_raw
+from hilam_core.runtime.images import FrozenCamera, decode_compressed, decode_raw
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 ALPHA = np.full((5, 7, 1), 9, np.uint8)
@@ -69,3 +69,14 @@ HUGE += zlib.crc32(HUGE[12:]).to_bytes(4, "big")
 def test_bytes_that_are_no_picture_are_refused(data):
     with pytest.raises(ObservationError, match="neither JPEG nor PNG"):
         decode_compressed(data)
+
+
+def test_a_camera_that_sends_one_picture_again_and_again_is_noticed():
+    camera, second = FrozenCamera(0.5), 10**9
+    pictures = [bytes([number] * 100) for number in range(3)]
+    assert not any(camera.problem(pictures[n % 3], n * second) for n in range(1, 6))
+    assert not camera.problem(pictures[1], 10 * second)
+    assert not camera.problem(bytes(pictures[1]), 10 * second + second // 2)
+    assert camera.problem(pictures[1], 11 * second) == "has sent one picture for 1.0 s"
+    assert not camera.problem(pictures[2], 12 * second)
+    assert not FrozenCamera(0.0).problem(pictures[0], 99 * second)

@@ -32,6 +32,8 @@ setup(
                 "safety_monitor",
                 "task_server",
                 "run_tasks",
+                "simulated_arm",
+                "check_arm",
             )
         ],
     },

@@ -14,6 +14,7 @@ from sensor_msgs.msg import JointState
 from hilam_core.conventions import CONTROL_HZ
 from hilam_core.observation import ObservationSpec, RawObservation, preprocess
 from hilam_core.runtime.health import InputHealth, lossy_images
+from hilam_core.runtime.images import FrozenCamera
 from hilam_core.runtime.joints import JointMerge
 from hilam_core.runtime.pairing import Pairing, RateGate
 from hilam_core.runtime.stamps import stamp_problem
@@ -50,6 +51,10 @@ class CameraIngest(StackNode):
         self.pairing = self.make_pairing()
         self.joints = JointMerge(self.fingers)
         self.output = InputHealth("observation")
+        frozen_s = self.parameter(
+            "max_frozen_s", 0.0, "how long a camera may send one picture; 0: it is not looked at"
+        )
+        self.frozen = {camera: FrozenCamera(frozen_s) for camera in self.cameras}
         self.unseen_cameras = set(self.cameras)
         self.seq = 0
 
@@ -105,6 +110,10 @@ class CameraIngest(StackNode):
             return
         if stream in self.unseen_cameras:
             self.look_at_size(stream, msg)
+        if stream in self.frozen and (problem := self.frozen[stream].problem(msg.data, now_ns)):
+            self.count("refused")
+            self.note_problem(f"{stream} {problem}: the camera or its driver is stuck")
+            return
         sample = msg if stream != "joint_states" else self.finger_positions(msg, stamp_ns)
         if sample is not None:
             self.publish_set(self.pairing.add(stream, stamp_ns, now_ns, sample))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hilam_core.runtime.images import decode_compressed, decode_raw
@@ -29,6 +29,16 @@ def twist_message(twist: np.ndarray, stamp: Any, frame: str) -> TwistStamped:
     msg.header.stamp, msg.header.frame_id = stamp, frame
     msg.twist.linear.x, msg.twist.linear.y, msg.twist.linear.z = map(float, twist[:3])
     msg.twist.angular.x, msg.twist.angular.y, msg.twist.angular.z = map(float, twist[3:])
+    return msg
+
+
+def pose_message(position: np.ndarray, quat_xyzw: np.ndarray, stamp: Any, frame: str) -> PoseStamped:
+    """A pose (m, xyzw) in a frame -> geometry_msgs/PoseStamped."""
+    msg = PoseStamped()
+    msg.header.stamp, msg.header.frame_id = stamp, frame
+    at, turned = msg.pose.position, msg.pose.orientation
+    at.x, at.y, at.z = map(float, position)
+    turned.x, turned.y, turned.z, turned.w = map(float, quat_xyzw)
     return msg
 
 

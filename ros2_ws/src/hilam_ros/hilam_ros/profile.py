@@ -31,7 +31,7 @@ POSITIVE = {
 }
 NOT_NEGATIVE = {
     *("pairing_tolerance_s", "pairing_wait_s", "pairing_hold_s", "init_state", "seed", "max_steps"),
-    "command_hz",
+    *("command_hz", "max_frozen_s"),
 }
 LENGTHS = {"finger_joints": 2, "finger_signs": 2, "pose_offset_m": 3}
 LIMITS = [field.name for field in fields(Limits)]

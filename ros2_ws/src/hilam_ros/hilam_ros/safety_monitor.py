@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 from hilam_core.files import state_folder
 from hilam_core.runtime.safety import Command, LatchedStop, SafetyError, SafetyMonitor
 from hilam_ros.gripper import make_gripper
-from hilam_ros.messages import ns_to_stamp, stamp_to_ns, twist_message
+from hilam_ros.messages import ns_to_stamp, pose_message, stamp_to_ns, twist_message
 from hilam_ros.node import LATCHED, StackNode, run_node, safety_limits
 
 ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone
@@ -160,12 +160,8 @@ class SafetyMonitorNode(StackNode):
         if command.pose is None:
             self.motion.publish(twist_message(command.twist, stamp, self.base_frame))
             return
-        msg = PoseStamped()
-        msg.header.stamp, msg.header.frame_id = stamp, self.base_frame
-        at, turned = msg.pose.position, msg.pose.orientation
-        at.x, at.y, at.z = map(float, command.pose.position)
-        turned.x, turned.y, turned.z, turned.w = map(float, command.pose.quat_xyzw)
-        self.motion.publish(msg)
+        position, quat = command.pose.position, command.pose.quat_xyzw
+        self.motion.publish(pose_message(position, quat, stamp, self.base_frame))
 
     # The stop
 
