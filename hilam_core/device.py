@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def choose_device(name: str) -> torch.device:
     """
     gpus = torch.cuda.device_count()
     if name == "auto":
-        return torch.device("cuda" if gpus else "cpu")
+        name = "cuda" if gpus else "cpu"
     try:
         chosen = torch.device(name)
     except RuntimeError:
@@ -33,10 +34,22 @@ def choose_device(name: str) -> torch.device:
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """Tensors and numpy arrays in any nesting of dict, list and tuple as tensors on `device`."""
+    return map_tensors(lambda tensor: tensor.to(device), batch)
+
+
+def map_tensors(function: Callable[[Tensor], Any], batch: Any) -> Any:
+    """`function` of all tensors and numpy arrays in any nesting of dict, list and tuple, in that nesting."""
     if isinstance(batch, dict):
-        return {name: to_device(value, device) for name, value in batch.items()}
+        return {name: map_tensors(function, value) for name, value in batch.items()}
     if isinstance(batch, list | tuple):
-        return type(batch)(to_device(value, device) for value in batch)
+        return type(batch)(map_tensors(function, value) for value in batch)
     if isinstance(batch, np.ndarray):
         batch = torch.from_numpy(batch)
-    return batch.to(device) if isinstance(batch, Tensor) else batch
+    return function(batch) if isinstance(batch, Tensor) else batch
+
+
+def leaves(batch: Any) -> list[Tensor]:
+    """All tensors in any nesting of dict, list and tuple, in order."""
+    found: list[Tensor] = []
+    map_tensors(found.append, batch)
+    return found

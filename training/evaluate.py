@@ -85,6 +85,10 @@ class Config:
     """Address of a Ray cluster (auto, or HOST:PORT) whose machines do the work; they share the folders."""
     device: str = "cpu"
     """Where the policy runs: auto, cpu, cuda or cuda:N."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """In which type it computes; auto takes bfloat16 where it is fast."""
+    compile: str | None = None
+    """Backend of torch.compile for the policy, such as inductor: minutes at first, then faster steps."""
     out: Path | None = None
     """File to write; by default runs/eval/<policy>_<suite>_<placement>_<hash of the settings>.json."""
     label: str | None = None
@@ -176,7 +180,8 @@ def load_runner(config: Config) -> BatchRunner:
     from hilam_core.runtime.control import BatchRunner
 
     torch.set_num_threads(1)  # the other cores simulate
-    return BatchRunner(load_policy(config.policy, str(own_device(config.device))), config.batch)
+    policy = load_policy(config.policy, str(own_device(config.device)))
+    return BatchRunner(policy.prepare(config.precision, config.compile), config.batch)
 
 
 def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, Any]:
@@ -190,6 +195,8 @@ def make_identity(config: Config, suite: str, runner: BatchRunner) -> dict[str, 
         "aggregation_decay": policy.aggregation_decay,
         "batch": runner.batch,
         "device": runner.policy.low.positions.device.type,
+        "precision": config.precision,
+        "compile": config.compile,
         "suite": suite,
         "placement": config.placement,
         "seed": config.seed,

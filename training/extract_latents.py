@@ -30,6 +30,7 @@ from hilam_core.data import (
 from hilam_core.distributed import gather, is_main_process, main_process_first, mine, own_device
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.lam import action_probe, extract_latents, load_lam
+from hilam_core.precision import Precision
 from hilam_core.program import run_program
 from hilam_core.training import stage_program
 from hilam_sim.cluster import open_pool
@@ -58,6 +59,8 @@ class Config:
     """Processes of the cluster; not without --ray."""
     device: str = "auto"
     """Where the model runs: auto, cpu, cuda or cuda:N."""
+    precision: Precision = "float32"
+    """In which type it computes; bfloat16 changes the third digit of z^l, auto takes it where it is fast."""
 
     def __post_init__(self) -> None:
         if self.gap is not None and self.gap < 1:
@@ -82,7 +85,7 @@ def main(config: Config) -> None:
     if config.ray is None:
         own = {}
         for clip in mine(clips):
-            own[clip.key] = extract_latents(model, clip.frames[camera], gap)
+            own[clip.key] = extract_latents(model, clip.frames[camera], gap, precision=config.precision)
             bar.update()
     else:
         own = extract_on_cluster(config, [clip.key for clip in mine(clips)], camera, gap, bar)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import LatentStore, Lineage, ReadConfig, SkillStore, read_clips, split_held_out
-from hilam_core.distributed import gather, is_main_process, main_process_first, mine
+from hilam_core.distributed import gather, is_main_process, main_process_first, mine, own_device
 from hilam_core.errors import ConfigError
 from hilam_core.files import writable_folder, write_json
 from hilam_core.program import run_program
@@ -50,6 +50,8 @@ class Config:
     """Number of held-out clips to draw; 0 draws no picture."""
     tolerances: tuple[int, ...] = (3, 5)
     """A boundary counts as found within so many frames (20 a second); each is reported."""
+    device: str = "auto"
+    """Where the model runs: auto, cpu, cuda or cuda:N."""
 
     def __post_init__(self) -> None:
         if self.strips < 0:
@@ -60,7 +62,7 @@ class Config:
 
 @stage_program
 def main(config: Config) -> None:
-    model, card = load_skills(config.skills)
+    model, card = load_skills(config.skills, str(own_device(config.device)))
     writable_folder(config.skills)
     store = LatentStore.read(config.latents).require_current()
     Lineage.of_card(card, config.skills).require(config.skills, store.lineage, config.latents)

@@ -33,7 +33,7 @@ from hilam_core.data import (
     require_rate,
     split_held_out,
 )
-from hilam_core.distributed import main_process_first
+from hilam_core.distributed import main_process_first, own_device
 from hilam_core.errors import CheckpointError, ConfigError, DataError
 from hilam_core.files import writable_folder
 from hilam_core.lam.decode import as_demonstration
@@ -235,6 +235,7 @@ def main(config: Config) -> None:
         store = LabelStore.read(config.decoded).require_current()
         training = with_decoded(config, store, labelled, training)
         origin = {"decoded": {name: store.attrs[name] for name in ("lam_hash", "camera", "gap", "labelled")}}
+    policy.to(own_device(config.train.device))  # pi^h labels all frames there
     labels, test = label(policy, training), label(policy, held_out) if held_out else None
     if config.pretrained is None:
         for level in filter(None, (policy.low, policy.high)):

@@ -18,6 +18,7 @@ from hilam_core.cards import config_from
 from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
 from hilam_core.conventions import ACTION_DIM
 from hilam_core.errors import CheckpointError
+from hilam_core.inference import Function, accelerate
 from hilam_core.observation import PROPRIO_DIM, ObservationSpec
 from hilam_core.policy.baku import Baku, BakuConfig, published
 from hilam_core.policy.language import (
@@ -28,6 +29,7 @@ from hilam_core.policy.language import (
     require_language_model,
 )
 from hilam_core.policy.vision import EncoderConfig
+from hilam_core.precision import Precision, choose_precision
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,20 @@ class Policy(nn.Module):
         self.low = Baku(config.low)
         self._config = config
         self.card: dict[str, Any] = dict(card or {})
+        self._plan: Function = self._run_high
+        self._act: Function = self._run_low
+
+    def prepare(self, precision: Precision = "float32", compile: str | None = None) -> Policy:
+        """Make `plan` and `act` fast for inference where the weights lie now (see `inference.accelerate`).
+
+        compile: backend of torch.compile. Results in "float32" without one are those of before, to the bit
+        on a CPU. Returns itself.
+        """
+        device = self.low.positions.device
+        chosen, _ = choose_precision(precision, device, self)
+        self._plan = accelerate(self._run_high, device, chosen, compile)
+        self._act = accelerate(self._run_low, device, chosen, compile)
+        return self
 
     @property
     def config(self) -> PolicyConfig:
@@ -180,6 +196,11 @@ class Policy(nn.Module):
         self, images: Mapping[str, Tensor], proprio: Tensor | None, language: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """pi^h: skills [B, D] and the probabilities [B] that a new segment begins."""
+        return self._plan(images, proprio, language)
+
+    def _run_high(
+        self, images: Mapping[str, Tensor], proprio: Tensor | None, language: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         assert self.high is not None, "a flat policy does not plan"
         output = self.high(images, proprio, language)
         assert output.boundary_logit is not None
@@ -193,6 +214,15 @@ class Policy(nn.Module):
         skill: Tensor | None,
     ) -> Tensor:
         """pi^l: a chunk [B, L, A] of actions (latent ones before fine-tuning)."""
+        return self._act(images, proprio, language, skill)
+
+    def _run_low(
+        self,
+        images: Mapping[str, Tensor],
+        proprio: Tensor | None,
+        language: Tensor | None,
+        skill: Tensor | None,
+    ) -> Tensor:
         output = self.low(images, proprio, language if self.low.config.language_dim else None, skill)
         return self.low.denormalise(output.chunk)
 

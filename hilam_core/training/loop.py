@@ -42,8 +42,9 @@ from hilam_core.distributed import (
 )
 from hilam_core.errors import CheckpointError, ConfigError, FileError
 from hilam_core.files import remove_drafts, replacing, writable_folder
+from hilam_core.inference import require_backend
+from hilam_core.precision import Precision, autocast, choose_precision
 from hilam_core.runs import Log, NoLog
-from hilam_core.training.precision import Precision, choose_precision
 from hilam_core.training.prefetch import Prefetcher
 
 STATE = "train_state.pt"
@@ -72,6 +73,9 @@ class TrainConfig:
     """Decay of the moving average of the weights that is evaluated and saved; 0 averages nothing."""
     precision: Precision = "auto"
     """auto: bfloat16 where the CPU or GPU computes in it (twice as fast), else float32."""
+    compile: str | None = None
+    """Backend of torch.compile, such as inductor: slow first steps, faster others. Dropout then draws other
+    numbers."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -107,6 +111,8 @@ class TrainConfig:
             raise ConfigError(
                 f"unknown precision {self.precision!r}; choices: {', '.join(get_args(Precision))}"
             )
+        if self.compile is not None:
+            require_backend(self.compile)
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay must be in [0, 1), got {self.ema_decay}")
 
@@ -166,6 +172,8 @@ class _Run:
         self.identity = config_dict({"train": _reproducible(config), "identity": identity})
         self.model: nn.Module = model.to(self.device)
         objective: nn.Module = _Objective(model, loss_fn)
+        if config.compile is not None:
+            objective.compile(backend=config.compile)
         if processes() > 1:
             objective = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
         self.objective = objective
@@ -231,8 +239,7 @@ class _Run:
         for group, scale in zip(self.optimizer.param_groups, self.lr_scales, strict=True):
             group["lr"] = lr * scale
         self.objective.train()
-        bfloat16 = self.config.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+        with autocast(self.device, self.config.precision):
             loss, scalars = self.objective(batch)
         if not torch.isfinite(loss):
             raise ConfigError(

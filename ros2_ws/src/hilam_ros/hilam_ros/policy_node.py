@@ -21,7 +21,7 @@ class PolicyNode(StackNode):
         path = self.parameter("policy", "", "folder of the policy checkpoint")
         device = self.parameter("device", "auto", "auto, cpu, cuda or cuda:N")
         torch.set_num_threads(1)  # the layers are too small to gain from more
-        self.policy = load_policy(path, str(choose_device(device)))
+        self.policy = load_policy(path, str(choose_device(device))).prepare()
         self.require_actions(path)
 
     def require_actions(self, path: str) -> None:

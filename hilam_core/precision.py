@@ -1,4 +1,4 @@
-"""In which floating-point type a training computes."""
+"""In which floating-point type networks compute."""
 
 from typing import Literal
 
@@ -25,3 +25,13 @@ def choose_precision(
         return "bfloat16", "the processor computes in it"
     # Emulated bfloat16 is up to 15 times slower than float32.
     return "float32", "the processor has no bfloat16 (AVX-512 BF16 or AMX)"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The block in which networks on `device` compute in "float32" or "bfloat16".
+
+    Casts of weights are not kept: a CUDA graph that is recorded within would replay stale ones.
+    """
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=torch.is_grad_enabled()
+    )
