@@ -3,9 +3,9 @@
     z^l -> stage 1 (encoder, router, [stage 2 (encoder, router, [main], dechunk, decoder)], dechunk, decoder)
         -> prediction of z^l_{t+1}
 
-The sequence blocks are LSTMs where H-Net has Mamba-2 (and a fast CPU kernel exists for them): both carry a
-fixed-size state, so that the model runs one step at a time on a robot; `step` gives what `forward` gives.
-Shapes: B batch, T time, J chunks, D width, Z latent action.
+The sequence blocks are LSTMs where H-Net has Mamba-2 (and a fast CPU kernel exists for them), or attention
+over a window: all carry a state of bounded size, so that the model runs one step at a time on a robot; `step`
+gives what `forward` gives. Shapes: B batch, T time, S time seen, J chunks, D width, Z latent action.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilam_core.cards import config_from
@@ -31,6 +32,8 @@ from hilam_core.skills.routing import (
     spread,
 )
 
+BlockKind = Literal["recurrent", "attention"]
+
 
 @dataclass
 class SkillConfig:
@@ -46,6 +49,14 @@ class SkillConfig:
     """Blocks of the innermost network."""
     decoder_blocks: int = 1
     """Blocks in each stage's decoder."""
+    stage_kind: BlockKind = "recurrent"
+    """Blocks of encoders and decoders: LSTMs, or transformer blocks (attention)."""
+    main_kind: BlockKind = "recurrent"
+    """Blocks of the innermost network; H-Net has a transformer there."""
+    attention_window: int = 32
+    """attention: tokens that each one reads, itself included."""
+    attention_heads: int = 4
+    """attention: must divide the width."""
     chunk_lengths: tuple[float, ...] = (12.0, 1.4)
     """Target chunk length N of each stage, in that stage's tokens: 12 and 1.4 aim at skills of 17 frames, a
     phase of the scripted experts. The published routing wants shorter first chunks, 5 and 3."""
@@ -74,6 +85,8 @@ class SkillConfig:
             ("window", 1),
             ("min_distance", 0),
             ("gap", -1),
+            ("attention_window", 1),
+            ("attention_heads", 1),
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -82,13 +95,18 @@ class SkillConfig:
                 "blocks must not be negative and residual_dropout in [0, 1), got "
                 f"{self.encoder_blocks}, {self.decoder_blocks}, {self.residual_dropout}"
             )
+        if "attention" in (self.stage_kind, self.main_kind) and self.width % self.attention_heads:
+            raise ConfigError(
+                f"width must be a multiple of attention_heads, got {self.width} and {self.attention_heads}"
+            )
         if not self.chunk_lengths or min(self.chunk_lengths) <= 1:
             raise ConfigError(f"chunk_lengths must be greater than 1, got {self.chunk_lengths}")
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold must be in (0, 1), got {self.threshold}")
 
 
-BlockState = tuple[Tensor, Tensor] | None
+BlockState = Any
+"""What a block remembers: two vectors of an LSTM, or the last tokens of attention; None at first."""
 
 
 @dataclass
@@ -114,28 +132,68 @@ class State:
 
 
 class Block(nn.Module):
-    """x + LSTM(norm x), then x + MLP(norm x): causal, with a state of two vectors."""
+    """x + mix(norm x), then x + MLP(norm x): causal, `mix` being an LSTM or attention over a window."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, config: SkillConfig, kind: BlockKind) -> None:
         super().__init__()
+        width = config.width
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.lstm = nn.LSTM(width, width, batch_first=True)
+        if kind == "attention":
+            self.attention = WindowAttention(width, config.attention_heads, config.attention_window)
+        else:
+            self.lstm = nn.LSTM(width, width, batch_first=True)
+        self.kind = kind
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
     def forward(self, x_BTD: Tensor, state: BlockState = None) -> tuple[Tensor, BlockState]:
-        with torch.autocast("cpu", enabled=False):  # most CPUs cannot run an LSTM in bfloat16
-            y, state = self.lstm(self.norm1(x_BTD.float()), state)
+        mix = self._attend if self.kind == "attention" else self._recur
+        y, state = mix(x_BTD, state)
         x_BTD = x_BTD + y
         return x_BTD + self.mlp(self.norm2(x_BTD)), state
 
+    def _recur(self, x_BTD: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
+        with torch.autocast("cpu", enabled=False):  # most CPUs cannot run an LSTM in bfloat16
+            return self.lstm(self.norm1(x_BTD.float()), state)
+
+    def _attend(self, x_BTD: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
+        return self.attention(self.norm1(x_BTD), state)
+
+
+class WindowAttention(nn.Module):
+    """Causal attention over the last `window` tokens, itself included, with a learned bias for each distance.
+
+    The state is the tokens that the next one will read: as many at most, whatever the length of the sequence.
+    """
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.project = nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.zeros(heads, window))
+
+    def forward(self, x_BTD: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+        seen_BSD = x_BTD if before is None else torch.cat([before, x_BTD], 1)
+        q = self.query(x_BTD).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = self.key_value(seen_BSD).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._mask(q.shape[2], k.shape[2]).to(q.dtype))
+        return self.project(y.transpose(1, 2).flatten(2)), seen_BSD[:, max(0, k.shape[2] - self.window + 1) :]
+
+    def _mask(self, count: int, seen: int) -> Tensor:
+        """What is added to the scores [heads, T, S] of the last `count` tokens for all `seen`."""
+        times = torch.arange(seen, device=self.bias.device)
+        distance_TS = times[seen - count :, None] - times
+        outside = (distance_TS < 0) | (distance_TS >= self.window)
+        return self.bias[:, distance_TS.clamp(0, self.window - 1)].masked_fill(outside, float("-inf"))
+
 
 class Blocks(nn.Module):
-    """Some blocks and a final normalisation."""
+    """Some blocks of one kind and a final normalisation."""
 
-    def __init__(self, width: int, count: int) -> None:
+    def __init__(self, config: SkillConfig, kind: BlockKind, count: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width) for _ in range(count))
-        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(Block(config, kind) for _ in range(count))
+        self.norm = nn.LayerNorm(config.width)
 
     def forward(self, x_BTD: Tensor, states: list[BlockState] | None = None) -> tuple[Tensor, list]:
         states = states or [None] * len(self.blocks)
@@ -151,7 +209,7 @@ class Main(nn.Module):
 
     def __init__(self, config: SkillConfig) -> None:
         super().__init__()
-        self.net = Blocks(config.width, config.main_blocks)
+        self.net = Blocks(config, config.main_kind, config.main_blocks)
 
     def forward(self, x: Tensor, mask: Tensor, strength: Tensor) -> tuple[Tensor, list[Route]]:
         return self.net(x)[0], []
@@ -166,7 +224,7 @@ class Stage(nn.Module):
 
     def __init__(self, config: SkillConfig, length: float, inner: Stage | Main) -> None:
         super().__init__()
-        self.encoder = Blocks(config.width, config.encoder_blocks)
+        self.encoder = Blocks(config, config.stage_kind, config.encoder_blocks)
         self.router: CosineRouter | ChangeRouter = (
             ChangeRouter(length)
             if config.routing == "change"
@@ -175,7 +233,7 @@ class Stage(nn.Module):
         self.threshold = config.threshold
         self.inner = inner
         self.residual = nn.Linear(config.width, config.width)
-        self.decoder = Blocks(config.width, config.decoder_blocks)
+        self.decoder = Blocks(config, config.stage_kind, config.decoder_blocks)
         self.residual_dropout = config.residual_dropout
         # Zero at first, as the paper says; H-Net's own code leaves the bias at torch's default.
         nn.init.zeros_(self.residual.weight)

@@ -23,7 +23,7 @@ from hilam_core.skills import (
 )
 from hilam_core.skills.evaluate import matches, nearest_segments, phase_boundaries
 from hilam_core.skills.figures import draw_strip
-from hilam_core.skills.model import Route, State, to_frame_rate
+from hilam_core.skills.model import Route, State, WindowAttention, to_frame_rate
 
 PUBLISHED = {"routing": "published", "chunk_lengths": (5.0, 3.0)}
 
@@ -173,12 +173,32 @@ def test_composed_boundaries_and_segments_on_the_frame_axis():
 # --- the model ---
 
 
+def test_attention_reads_its_window_and_keeps_no_more():
+    torch.manual_seed(0)
+    attention, x = WindowAttention(8, heads=2, window=5), torch.randn(1, 20, 8)
+    y, _ = attention(x, None)
+    changed = x.clone()
+    changed[:, 10] += 1
+    difference = (attention(changed, None)[0] - y).abs().amax((0, 2))
+    assert (difference > 1e-4).nonzero().flatten().tolist() == [10, 11, 12, 13, 14]
+    state = None
+    for t in range(20):
+        stepped, state = attention(x[:, t : t + 1], state)
+        torch.testing.assert_close(stepped[:, 0], y[:, t], atol=1e-6, rtol=0)
+        assert state.shape[1] == min(t + 1, 4)
+    with pytest.raises(ConfigError, match="width must be a multiple of attention_heads, got 10 and 4"):
+        SkillConfig(width=10, main_kind="attention")
+
+
 def test_residual_starts_at_zero():
     model = SkillModel(SkillConfig(latent_dim=6, width=16, gap=4))
     assert not model.net.residual.weight.any() and model.net.residual.weight.dtype == torch.float32
 
 
-@pytest.mark.parametrize("settings", [PUBLISHED, {}])
+ATTENTION = {"stage_kind": "attention", "main_kind": "attention", "attention_window": 7}
+
+
+@pytest.mark.parametrize("settings", [PUBLISHED, {}, ATTENTION, {**PUBLISHED, "main_kind": "attention"}])
 def test_one_step_at_a_time_equals_the_whole_sequence(settings):
     model, z = make_model(**settings), torch.randn(1, 120, 6)
     with torch.no_grad():
@@ -198,7 +218,7 @@ def test_one_step_at_a_time_equals_the_whole_sequence(settings):
     assert 5 < numbers[0] < 110 and 1 < numbers[1] < numbers[0], "the comparison needs cuts at both stages"
 
 
-@pytest.mark.parametrize("settings", [PUBLISHED, {}])
+@pytest.mark.parametrize("settings", [PUBLISHED, {}, ATTENTION])
 def test_model_is_causal_and_padding_changes_nothing(settings):
     model, z = make_model(**settings), torch.randn(2, 40, 6)
     with torch.no_grad():
