@@ -125,7 +125,7 @@ def make_labeller(config: Config, camera: str, gap: int) -> Callable[[str], np.n
     """On a machine of a cluster: the function that labels the clip of a key."""
     model = load_lam(config.lam, str(own_device(config.device)))
     clips = {clip.key: clip for clip in read_clips(config.data, (camera,), config.read)}
-    return lambda key: extract_latents(model, clips[key].frames[camera], gap)
+    return lambda key: extract_latents(model, clips[key].frames[camera], gap, precision=config.precision)
 
 
 def probe_actions(latents: dict, clips: list[Clip], gap: int) -> None:

@@ -12,14 +12,16 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import tyro
 from tqdm import tqdm
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import LatentStore, Lineage, ReadConfig, SkillStore, read_clips, split_held_out
 from hilam_core.distributed import gather, is_main_process, main_process_first, mine, own_device
-from hilam_core.errors import ConfigError
+from hilam_core.errors import ConfigError, DataError
 from hilam_core.files import writable_folder, write_json
+from hilam_core.policy.language import embed_clips, require_language_model
 from hilam_core.program import run_program
 from hilam_core.skills import (
     extract_skills,
@@ -79,8 +81,14 @@ def main(config: Config) -> None:
     with main_process_first():
         clips = [clip for clip in read_clips(config.data, (camera,), config.read) if clip.key in store]
     store.require_clips(clips)
+    language: dict[str, np.ndarray] = {}
+    if model.config.language_model:
+        require_language_model(model.config.language_model, model.config.language_dim)
+        language = embed_clips(clips, model.config.language_model)
+        if without := [key for key in store if key not in language]:
+            raise DataError(f"{config.skills} reads instructions, and {without[0]} is not in --data")
     own = {
-        key: extract_skills(model, store[key]["z"], int(store[key]["valid"]))
+        key: extract_skills(model, store[key]["z"], int(store[key]["valid"]), language.get(key))
         for key in tqdm(mine(list(store)), "skills", unit="clip")
     }
     parts = {key: arrays for part in gather(own) for key, arrays in part.items()}

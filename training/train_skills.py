@@ -19,6 +19,7 @@ from hilam_core.distributed import main_process_first
 from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.lam import LatentActionModel, load_lam
+from hilam_core.policy.language import embed_clips, language_dim
 from hilam_core.program import run_program
 from hilam_core.skills import (
     LossConfig,
@@ -70,13 +71,20 @@ def main(config: Config) -> None:
             f"latent_dim is {config.model.latent_dim}, {config.latents} holds {store.latent_dim}"
         )
     gap = lineage.gap if config.model.gap < 0 else config.model.gap
-    config.model = replace(config.model, latent_dim=store.latent_dim, gap=gap)
+    language_model = config.model.language_model
+    config.model = replace(
+        config.model,
+        latent_dim=store.latent_dim,
+        gap=gap,
+        language_dim=language_dim(language_model) if language_model else 0,
+    )
     with main_process_first():
         clips = read_clips(config.data, (lineage.camera,), config.read)
     store.require_clips(clips)
     training, held_out = hold_out(clips)
-    batches = SkillBatches(training, store, lineage.camera, lineage.gap)
-    test = SkillBatches(held_out, store, lineage.camera, lineage.gap)
+    language = embed_clips(clips, config.model.language_model) if config.model.language_model else None
+    batches = SkillBatches(training, store, lineage.camera, lineage.gap, language)
+    test = SkillBatches(held_out, store, lineage.camera, lineage.gap, language)
     rec_frames = 0 if lam is None else config.loss.rec_frames
 
     torch.manual_seed(config.train.seed)

@@ -7,14 +7,15 @@ from a folder or by a name that it knows; the embedding is the mean over its enc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hilam_core.errors import HilamError
+from hilam_core.data.episode import Clip
+from hilam_core.errors import DataError, HilamError
 
 LANGUAGE_MODEL, LANGUAGE_DIM = "all-MiniLM-L6-v2", 384
 TABLE = Path(__file__).with_name("instructions.npz")
@@ -114,6 +115,25 @@ def embed_instruction(text: str, model: str = LANGUAGE_MODEL) -> np.ndarray:
         raise error
 
 
+def embed_clips(clips: Iterable[Clip], model: str) -> dict[str, np.ndarray]:
+    """The embedding of each clip's instruction, by the clip's key.
+
+    Raises:
+        DataError: a clip without an instruction.
+        LanguageError: as `embed_instruction`.
+    """
+    vectors: dict[str, np.ndarray] = {}
+    embedded: dict[str, np.ndarray] = {}
+    for clip in clips:
+        text = clip.instruction
+        if not text.strip():
+            raise DataError(f"{clip.key} has no instruction, which the skill model is to read")
+        if text not in vectors:
+            vectors[text] = embed_instruction(text, model)
+        embedded[clip.key] = vectors[text]
+    return embedded
+
+
 def language_dim(model: str) -> int:
     """D: length of the embeddings of a language model."""
     return LANGUAGE_DIM if model == LANGUAGE_MODEL else load_language_model(model).dim
@@ -128,8 +148,10 @@ def fingerprint(model: str) -> tuple[float, ...]:
     return tuple(round(float(number), 5) for number in embed_instruction(PROBE, model)[:8])
 
 
-def require_language_model(model: str, dim: int, expected: tuple[float, ...]) -> None:
-    """Refuse to run a policy with another language model than it was trained with.
+def require_language_model(model: str, dim: int, expected: tuple[float, ...] | None = None) -> None:
+    """Refuse to run a model with another language model than it was trained with.
+
+    expected: its `fingerprint`, where it was kept.
 
     Raises:
         LanguageError: it is not installed, gives embeddings of another length, or is another of that name.
@@ -139,7 +161,7 @@ def require_language_model(model: str, dim: int, expected: tuple[float, ...]) ->
             f"the policy reads {dim} numbers of '{model}' for an instruction, which gives {found}"
         )
     # Numbers of a unit vector of 512 or more are about 0.04; processors differ by 1e-6.
-    if not np.allclose(fingerprint(model), expected, atol=1e-3):
+    if expected is not None and not np.allclose(fingerprint(model), expected, atol=1e-3):
         raise LanguageError(
             f"the policy was trained with another language model '{model}' than the one here: copy that one, "
             "or train again"

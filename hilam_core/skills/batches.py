@@ -15,8 +15,15 @@ class SkillBatches:
     """Latent actions of whole clips, padded, with frames for L_rec at random times of them."""
 
     def __init__(
-        self, clips: Sequence[Clip], latents: Mapping[str, dict[str, np.ndarray]], camera: str, gap: int
+        self,
+        clips: Sequence[Clip],
+        latents: Mapping[str, dict[str, np.ndarray]],
+        camera: str,
+        gap: int,
+        language: Mapping[str, np.ndarray] | None = None,
     ) -> None:
+        """language: of each clip its instruction's embedding [L], for a model that reads it."""
+        self.language = None if language is None else [language[clip.key] for clip in clips]
         self.clips, self.camera, self.gap = list(clips), camera, gap
         self.z = [latents[clip.key]["z"][: int(latents[clip.key]["valid"])] for clip in clips]
         for clip, z in zip(clips, self.z, strict=True):
@@ -31,13 +38,16 @@ class SkillBatches:
     def batch(
         self, indices: Sequence[int], rng: np.random.Generator, rec_frames: int
     ) -> dict[str, np.ndarray]:
-        """z [B, T, Z], mask [B, T]; of R predictions to decode row, time, and frames now, future."""
+        """z [B, T, Z], mask [B, T], language [B, L] where read; of R predictions to decode row, time, and
+        frames now, future."""
         longest = max(len(self.z[i]) for i in indices)
         z = np.zeros((len(indices), longest, self.z[0].shape[1]), np.float32)
         mask = np.zeros((len(indices), longest), bool)
         for row, i in enumerate(indices):
             z[row, : len(self.z[i])], mask[row, : len(self.z[i])] = self.z[i], True
         batch = {"z": z, "mask": mask}
+        if self.language is not None:
+            batch["language"] = np.stack([self.language[i] for i in indices])
         if rec_frames:
             rows = rng.integers(0, len(indices), rec_frames)
             times = np.array([rng.integers(0, len(self.z[indices[r]]) - 1) for r in rows])

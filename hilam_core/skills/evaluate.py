@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hilam_core.device import to_device
 from hilam_core.skills.batches import SkillBatches
 from hilam_core.skills.model import Route, SkillModel, to_frame_rate
 
@@ -23,9 +24,9 @@ def evaluate_skills(model: SkillModel, batches: SkillBatches, batch_size: int = 
     errors, repeats, lengths = [], [], []
     for start in range(0, len(batches.z), batch_size):
         indices = range(start, min(start + batch_size, len(batches.z)))
-        batch = batches.batch(list(indices), np.random.default_rng(0), 0)
-        z, mask = torch.from_numpy(batch["z"]).to(device), torch.from_numpy(batch["mask"]).to(device)
-        predicted, routes = model(z, mask)
+        batch = to_device(batches.batch(list(indices), np.random.default_rng(0), 0), device)
+        z, mask = batch["z"], batch["mask"]
+        predicted, routes = model(z, mask, batch.get("language"))
         errors.append((predicted[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]])
         repeats.append((z[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]])
         lengths.append([float(mask.sum() / s.b.sum()) for s in _masked(routes, mask)])

@@ -9,8 +9,12 @@ from hilam_core.skills.model import SkillModel, to_frame_rate
 
 
 @torch.no_grad()
-def extract_skills(model: SkillModel, z_TZ: np.ndarray, valid: int) -> dict[str, np.ndarray]:
+def extract_skills(
+    model: SkillModel, z_TZ: np.ndarray, valid: int, language: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """The fields of SkillStore, of every stage, for z^l [T, Z]; from `valid` on the last segment goes on.
+
+    language: the instruction's embedding [L], for a model that reads it.
 
     Segments begin where the change was: the boundaries of `step`, moved back by the model's delay. The last
     latent action is repeated that long, so that changes near the end are reported.
@@ -18,7 +22,8 @@ def extract_skills(model: SkillModel, z_TZ: np.ndarray, valid: int) -> dict[str,
     device = next(model.parameters()).device
     late, tail = model.delay, len(z_TZ) - valid
     z_1TZ = torch.from_numpy(z_TZ[None, :valid]).to(device)
-    _, routes = model(torch.cat([z_1TZ, z_1TZ[:, -1:].expand(-1, late, -1)], 1))
+    told = None if language is None else torch.from_numpy(language[None]).to(device)
+    _, routes = model(torch.cat([z_1TZ, z_1TZ[:, -1:].expand(-1, late, -1)], 1), language_BL=told)
     out: dict[str, np.ndarray] = {}
     for s, skills in enumerate(to_frame_rate(routes), 1):
         b, p, z, segment = (x[0, late:].cpu().numpy() for x in (skills.b, skills.p, skills.z, skills.segment))

@@ -46,7 +46,7 @@ def skill_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The three losses; `lam` is frozen, and needed where the batch holds frames for L_rec."""
     z, mask = batch["z"], batch["mask"]
-    predicted, routes = model(z, mask)
+    predicted, routes = model(z, mask, batch.get("language"))
     follows = mask[:, 1:, None]
     latent = ((predicted[:, :-1] - z[:, 1:]).abs() * follows).sum() / (follows.sum() * z.shape[-1])
     loss = latent

@@ -49,6 +49,10 @@ class SkillConfig:
     """Blocks of the innermost network."""
     decoder_blocks: int = 1
     """Blocks in each stage's decoder."""
+    language_model: str = ""
+    """Whose embedding of the instruction every latent action is read with; empty: none, as in the paper."""
+    language_dim: int = 0
+    """Length of that embedding, which the language model decides."""
     stage_kind: BlockKind = "recurrent"
     """Blocks of encoders and decoders: LSTMs, or transformer blocks (attention)."""
     main_kind: BlockKind = "recurrent"
@@ -292,6 +296,7 @@ class SkillModel(nn.Module):
             raise ConfigError(f"gap must be that of the latent actions, got {config.gap}")
         self.config = config
         self.embed = nn.Linear(config.latent_dim, config.width)
+        self.instruct = nn.Linear(config.language_dim, config.width) if config.language_dim else None
         self.change = (
             Change(config.window, config.gap, config.min_distance) if config.routing == "change" else None
         )
@@ -301,8 +306,12 @@ class SkillModel(nn.Module):
         self.net = net
         self.head = nn.Linear(config.width, config.latent_dim)
 
-    def forward(self, z_BTZ: Tensor, mask_BT: Tensor | None = None) -> tuple[Tensor, list[Route]]:
+    def forward(
+        self, z_BTZ: Tensor, mask_BT: Tensor | None = None, language_BL: Tensor | None = None
+    ) -> tuple[Tensor, list[Route]]:
         """(prediction of z^l_{t+1} [B, T, Z], routes of stage 1, 2, ...) from z^l; padding at the end.
+
+        language_BL: embeddings of the instructions, for a model that reads them.
 
         Raises DataError for latent actions that are not finite: NaN would prevent all later boundaries.
         """
@@ -310,7 +319,7 @@ class SkillModel(nn.Module):
         mask = (
             torch.ones(z_BTZ.shape[:2], dtype=torch.bool, device=z_BTZ.device) if mask_BT is None else mask_BT
         )
-        y, routes = self.net(self.embed(z_BTZ), mask, self._strength(z_BTZ))
+        y, routes = self.net(self._read(z_BTZ, language_BL), mask, self._strength(z_BTZ))
         return self.head(y), routes
 
     @property
@@ -321,7 +330,13 @@ class SkillModel(nn.Module):
     def _strength(self, z_BTZ: Tensor) -> Tensor:
         return self.change(z_BTZ) if self.change else z_BTZ.new_zeros(*z_BTZ.shape[:2], 2)
 
-    def step(self, z_Z: Tensor, state: State) -> tuple[Tensor, list[Route]]:
+    def _read(self, z_BTZ: Tensor, language_BL: Tensor | None) -> Tensor:
+        if self.instruct is None:
+            return self.embed(z_BTZ)
+        assert language_BL is not None, "this skill model reads the instruction"
+        return self.embed(z_BTZ) + self.instruct(language_BL)[:, None]
+
+    def step(self, z_Z: Tensor, state: State, language_L: Tensor | None = None) -> tuple[Tensor, list[Route]]:
         """(prediction [Z], routes of shape [1, 1]) from the next latent action [Z].
 
         `state` starts as State() and is updated. A stage beyond the first has a route only at the steps where
@@ -331,7 +346,8 @@ class SkillModel(nn.Module):
         z = z_Z[None, None]
         latents = z if state.latents is None else torch.cat([state.latents, z], 1)
         state.latents = latents[:, -(self.change.memory if self.change else 1) :]
-        y, routes = self.net.step(self.embed(z), state, self._strength(state.latents)[:, -1:])
+        x = self._read(z, None if language_L is None else language_L[None])
+        y, routes = self.net.step(x, state, self._strength(state.latents)[:, -1:])
         return self.head(y)[0, 0], routes
 
 

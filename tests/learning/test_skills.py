@@ -37,7 +37,8 @@ def make_model(seed: int = 0, **settings) -> SkillModel:
         if "router" in name or "residual" in name:
             parameter.data += 0.5 * torch.randn_like(parameter)
     with torch.no_grad():
-        model.train()(torch.randn(8, 60, 6))  # moves the thresholds of the change routers from zero
+        z, told = torch.randn(8, 60, 6), torch.randn(8, config.language_dim)
+        model.train()(z, None, told)  # moves the thresholds of the change routers from zero
     return model.eval()
 
 
@@ -171,6 +172,18 @@ def test_composed_boundaries_and_segments_on_the_frame_axis():
 
 
 # --- the model ---
+
+
+def test_the_instruction_is_read_with_every_latent_action():
+    model, z = make_model(language_model="some", language_dim=3), torch.randn(2, 40, 6)
+    told = torch.randn(2, 3)
+    with torch.no_grad():
+        predicted, _ = model(z, None, told)
+        assert not torch.allclose(predicted, model(z, None, told.flip(0))[0])
+        state = State()
+        for t in range(40):
+            y, _ = model.step(z[1, t], state, told[1])
+            torch.testing.assert_close(y, predicted[1, t], atol=1e-5, rtol=0)
 
 
 def test_attention_reads_its_window_and_keeps_no_more():

@@ -57,8 +57,8 @@ def test_a_prepared_policy_gives_what_it_gave(policy):
     policy.prepare()
 
 
-def numbers(rng):
-    return rng.normal(size=(8, 4)).astype(np.float32)
+def numbers(rng, n):
+    return rng.normal(size=(n, 4)).astype(np.float32)
 
 
 def squared_error(model, batch):
@@ -71,7 +71,9 @@ def test_a_compiled_training_follows_the_plain_one(tmp_path):
     for name, backend in (("plain", None), ("compiled", "aot_eager")):
         torch.manual_seed(0)
         net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(), torch.nn.Linear(8, 1))
-        config = TrainConfig(steps=5, warmup_steps=1, device="cpu", precision="float32", compile=backend)
+        config = TrainConfig(
+            steps=5, batch_size=8, warmup_steps=1, device="cpu", precision="float32", compile=backend
+        )
         train(config, net, numbers, squared_error, tmp_path / name)
         weights[name] = torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
     torch.testing.assert_close(weights["compiled"], weights["plain"], atol=1e-6, rtol=1e-5)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 from programs import program
+from stores import write_stores
 
+from hilam_core.cards import load_card
+from hilam_core.data import SkillStore
 from hilam_core.policy import LanguageError, Policy, PolicyConfig, load_policy, random_policy, save_policy
 from hilam_core.policy.language import PROBE, embed_instruction, instruction_table, load_language_model
 from hilam_core.runtime.control import BatchRunner, PolicyRunner
@@ -123,9 +126,21 @@ def test_a_language_model_that_is_not_there_is_asked_for(t5, tmp_path, monkeypat
         PolicyRunner(retold(policy, tmp_path / "without", folder))
 
 
+def test_a_skill_model_can_read_the_instruction(demonstrations, tmp_path):
+    write_stores(demonstrations, tmp_path)
+    data = ["--data", demonstrations, "--latents", "latents.h5"]
+    learn = ["--model.language-model", "all-MiniLM-L6-v2", "--model.width", 8, "--loss.rec", 0]
+    result = program("train_skills", *data, *learn, "--train.steps", 1, "--train.device", "cpu", cwd=tmp_path)
+    assert result.code == 0, result.errors
+    assert load_card(tmp_path / "runs/skills", "skills")["config"]["language_dim"] == 384
+    result = program("extract_skills", *data, "--strips", 0, "--out", "told.h5", cwd=tmp_path)
+    assert result.code == 0, result.errors
+    assert len(SkillStore.read(tmp_path / "told.h5")) == len(SkillStore.read(tmp_path / "skills.h5"))
+
+
 def test_fine_tuning_keeps_the_language_model_of_pretraining(t5, demonstrations, tmp_path):
     policy = Policy(PolicyConfig.tiny())
-    save_policy(tmp_path / "pretrained", policy, {"stage": "pretrained"})
+    save_policy(tmp_path / "pretrained", policy, {"stage": "pretrained", "data": {}})
     arguments = ["--data", demonstrations, "--pretrained", "pretrained", "--language-model", t5(seed=0)]
     result = program("finetune_policy", *arguments, cwd=tmp_path)
     assert result.code == 1 and "reads instructions by 'all-MiniLM-L6-v2', not by" in result.errors
