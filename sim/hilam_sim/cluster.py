@@ -143,12 +143,14 @@ class RayPool:
             return key, value
 
     def _try_again(self, key: Hashable, job: Any, error: Exception) -> None:
-        self._tries[key] += 1
-        if self._tries[key] >= TRIES:
-            raise WorkerError(f"{job} lost its worker {TRIES} times; the last time: {error}")
-        self._waiting.appendleft((key, job))
         self._idle.append(self._make())
+        self._tries[key] += 1
+        given_up = self._tries[key] >= TRIES
+        if not given_up:
+            self._waiting.appendleft((key, job))
         self._feed()
+        if given_up:
+            raise WorkerError(f"{job} lost its worker {TRIES} times; the last time: {error}")
 
     def close(self) -> None:
         """End all workers; jobs under way are lost."""
