@@ -6,6 +6,7 @@ of another scene; and a reset to an episode that is over.
 
 import sys
 import time
+from functools import partial
 
 import rclpy
 from geometry_msgs.msg import TwistStamped
@@ -23,13 +24,15 @@ class DemandingClient(Node):
         super().__init__("demanding_client")
         self.action = ActionClient(self, ExecuteTask, "execute_task")
         self.reset = self.create_client(ResetSimulation, "reset_simulation")
-        self.create_subscription(TwistStamped, "delta_twist_cmds", self.on_twist, 10)
-        self.moves: list[bool] = []
+        self.moves: list[bool] = []  # whether a command to the arm moves it
+        self.proposals: list[bool] = []  # whether the policy proposes to move it
+        for topic, seen in (("delta_twist_cmds", self.moves), ("proposed_twist", self.proposals)):
+            self.create_subscription(TwistStamped, topic, partial(self.on_twist, seen), 10)
         self.feedback: list[ExecuteTask.Feedback] = []
 
-    def on_twist(self, msg: TwistStamped) -> None:
+    def on_twist(self, seen: list[bool], msg: TwistStamped) -> None:
         linear, angular = msg.twist.linear, msg.twist.angular
-        self.moves.append(any((linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)))
+        seen.append(any((linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)))
 
     def until(self, condition) -> None:
         end = time.monotonic() + LIMIT_S
@@ -62,10 +65,10 @@ def main() -> int:
     print("second accepted:", node.ask(600.0, suite="libero_object", task="1").accepted)
     node.until(lambda: len(node.moves) > 10 and node.moves[-1] and len(node.feedback) > 3)
     cancelled = node.answer(first.cancel_goal_async())
-    before = len(node.moves)
-    node.until(lambda: len(node.moves) > before and not node.moves[-1])
+    commands, proposals = len(node.moves), len(node.proposals)
+    node.until(lambda: len(node.moves) > commands and not node.moves[-1])
     print("goals cancelled:", len(cancelled.goals_canceling))
-    print("commands that moved after the cancel:", sum(node.moves[before:]))
+    print("proposals to move after the cancel:", sum(node.proposals[proposals:]))
     first_result = node.result(first, "first")
     print("feedback names its episode:", node.feedback[-1].episode == first_result.episode)
     print("feedback counts:", node.feedback[0].step < node.feedback[-1].step <= first_result.steps)

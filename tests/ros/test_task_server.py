@@ -22,7 +22,8 @@ def test_tasks_are_performed_one_at_a_time_refused_cancelled_and_numbered(worksp
     assert said["second accepted"] == "False"
     assert "goal rejected: episode 1 is under way" in launch.output
     assert said["goals cancelled"] == "1"
-    assert int(said["commands that moved after the cancel"]) <= 1  # one was on its way
+    # One may be on its way. The commands come to rest too, which the client waits for: within the limits.
+    assert int(said["proposals to move after the cancel"]) <= 1
     assert said["first"] == "cancelled: the goal was cancelled"
     assert said["feedback names its episode"] == said["feedback counts"] == "True"
     assert said["missing"].startswith("failed: the simulation refused the start: unknown task 99 in")
