@@ -118,6 +118,7 @@ class SafetyMonitor:
         self._stepped_s: float | None = None
         self._rest_s: float | None = None  # since when the arm has been told to stand still
         self._lost_s: float | None = None
+        self._paused = False  # nothing was sent for some time
 
     # What arrives
 
@@ -223,6 +224,7 @@ class SafetyMonitor:
         # In lockstep a step is a control period. Otherwise the change may be as large as the time allows, but
         # after a pause no larger than one step's.
         dt_s = min(dt_s, 2 * self.period_s) if self.clocked else self.period_s
+        self._paused = self._paused or self._silent(now_s)
         if dt_s <= 0 or self._silent(now_s):
             return None
         self._stepped_s = now_s
@@ -247,8 +249,11 @@ class SafetyMonitor:
 
     def _follow_goal(self, now_ns: int, now_s: float, dt_s: float) -> Command:
         assert self.goals is not None
-        if self._pose is not None and self.motion.at_rest and self.goals.left(self._pose):
+        # Only after a silence: while the arm moves, it lags behind, and a new beginning would be a jolt.
+        begins = self.goals.commanded is None or self._paused
+        if self._pose is not None and begins and self.goals.left(self._pose):
             self.goals.begin(self._pose)
+        self._paused = False
         if self.holding:
             self.goals.hold(None if self.state_problem(now_ns, now_s) else self._pose)
         target = (

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from domains import next_domain
 
 DRIVER = Path(__file__).with_name("faulty_driver.py")
+MOTION_WATCH = Path(__file__).with_name("motion_watch.py")
 STOPPED_CLOCK = Path(__file__).with_name("stopped_clock.py")
 TWIST = "ros2 topic echo /delta_twist_cmds geometry_msgs/msg/TwistStamped"
 ZERO = "linear:\n    x: 0.0\n    y: 0.0\n    z: 0.0\n  angular:\n    x: 0.0\n    y: 0.0\n    z: 0.0\n"
@@ -166,3 +168,41 @@ def test_an_executor_that_is_told_to_stop_leaves_the_arm_holding(
     assert "action_executor ended with 0" in launch.output
     assert "Traceback" not in launch.output
     assert not any(last_twist(echo)), echo.output[-2000:]
+
+
+def last_line(launch):
+    return launch.output.rsplit("\n", 2)[-2] if "\n" in launch.output else ""
+
+
+def wait_until(condition, what, timeout_s=180.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_the_arm_holds_while_a_node_hangs_goes_on_after_it_and_ends_with_a_killed_one(
+    workspace, random_checkpoint, tmp_path
+):
+    domain = next_domain()
+    watch = workspace.start(f"'{sys.executable}' '{MOTION_WATCH}'", domain)
+    patient = {"max_observation_age_s": 1.0, "max_command_age_s": 1.0, "max_state_age_s": 1.0}
+    launch = workspace.simulate(
+        domain, mode="realtime", policy=random_checkpoint, output=tmp_path, max_steps=50_000, **patient
+    )
+    for name in ("camera_ingest", "skill_planner", "action_executor", "safety_monitor"):
+        wait_until(lambda: last_line(watch) == "moves", f"no motion before {name} hangs: {launch.output}")
+        pid = node_pid(launch, name)
+        os.kill(pid, signal.SIGSTOP)
+        hung_s = time.monotonic()
+        wait_until(lambda: last_line(watch).startswith("holds"), f"the arm moves on without {name}")
+        print(f"{name} hangs: no motion is commanded after {time.monotonic() - hung_s:.1f} s at most")
+        time.sleep(1.5)
+        assert last_line(watch).startswith("holds"), name
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: last_line(watch) == "moves", launch.output)
+    os.kill(node_pid(launch, "safety_monitor"), signal.SIGKILL)
+    assert launch.wait() == 1, launch.output
+    assert "safety_monitor was killed by signal 9" in launch.output
+    assert last_line(watch).startswith("holds")
