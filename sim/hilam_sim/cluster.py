@@ -60,6 +60,9 @@ class _Worker:
         self._folder, self._path, self._pickled = folder, path, pickled
         self._handler: Callable[[Any], Any] | None = None
 
+    def ready(self) -> None:
+        """Returns when the worker runs."""
+
     def perform(self, job: Any) -> tuple[str, Any]:
         """("result", value), ("user error", HilamError) or ("error", traceback), as workers of WorkerPool."""
         try:
@@ -98,10 +101,17 @@ class RayPool:
         pickled = cloudpickle.dumps((make_handler, arguments))
         actor = self._ray.remote(num_cpus=cpus)(_Worker)
         self._make = lambda: actor.remote(os.getcwd(), sys.path, pickled)
-        self._idle = [self._make() for _ in range(workers)]
+        self._idle: list[Any] = []
+        self._starting: dict[Any, Any] = {}  # a lost machine's workers may find no other that has room
         self._waiting: deque[tuple[Hashable, Any]] = deque()
         self._running: dict[Any, tuple[Any, Hashable, Any]] = {}
         self._tries: Counter[Hashable] = Counter()
+        for _ in range(workers):
+            self._start()
+
+    def _start(self) -> None:
+        worker = self._make()
+        self._starting[worker.ready.remote()] = worker
 
     def __enter__(self) -> RayPool:
         return self
@@ -127,7 +137,10 @@ class RayPool:
     def collect(self) -> tuple[Any, Any]:
         """As `WorkerPool.collect`: a job whose worker died runs again, and is given up after three times."""
         while True:
-            (done, *_), _ = self._ray.wait(list(self._running), num_returns=1)
+            (done, *_), _ = self._ray.wait([*self._running, *self._starting], num_returns=1)
+            if done in self._starting:
+                self._begin(done)
+                continue
             worker, key, job = self._running.pop(done)
             try:
                 kind, value = self._ray.get(done)
@@ -142,8 +155,19 @@ class RayPool:
                 raise WorkerError(f"{job} failed in its worker:\n{value}")
             return key, value
 
+    def _begin(self, started: Any) -> None:
+        """Give jobs to a worker that has found its place; start another where it was lost before."""
+        worker = self._starting.pop(started)
+        try:
+            self._ray.get(started)
+        except self._ray.exceptions.RayActorError:
+            self._start()
+        else:
+            self._idle.append(worker)
+            self._feed()
+
     def _try_again(self, key: Hashable, job: Any, error: Exception) -> None:
-        self._idle.append(self._make())
+        self._start()
         self._tries[key] += 1
         given_up = self._tries[key] >= TRIES
         if not given_up:
@@ -154,9 +178,10 @@ class RayPool:
 
     def close(self) -> None:
         """End all workers; jobs under way are lost."""
-        for worker in [*self._idle, *(worker for worker, _, _ in self._running.values())]:
+        busy = [worker for worker, _, _ in self._running.values()]
+        for worker in [*self._idle, *self._starting.values(), *busy]:
             self._ray.kill(worker)
-        self._idle, self._running = [], {}
+        self._idle, self._running, self._starting = [], {}, {}
 
 
 def _connect(address: str) -> Any:
