@@ -82,8 +82,8 @@ class JointGuard:
         except ObservationError as error:
             self.problem = str(error)
             return
-        if found is None:
-            self.problem = self.merge.missing()
+        if found is None:  # of other joints: that says nothing of a problem with these
+            self.problem = self.merge.missing() or self.problem
             return
         if not np.isfinite(found).all():
             joint = self.limits.arm_joints[int(np.flatnonzero(~np.isfinite(found))[0])]
