@@ -13,6 +13,7 @@ from hilam_core.runtime.motion import ANGULAR, LINEAR
 from hilam_core.runtime.units import PoseTarget
 
 _LEFT_M, _LEFT_RAD = 0.05, 0.2  # an impedance controller under load, or against an obstacle, is off by less
+_THERE = 1e-9  # m or rad: rounding, which would keep the arm from ever coming to rest
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ class GoalPose:
         return float(np.linalg.norm(way)) > _LEFT_M or float(np.linalg.norm(turn)) > _LEFT_RAD
 
     def begin(self, measured: Pose) -> None:
-        """The arm stands at `measured`."""
+        """The arm stands at `measured`; a pose held before it was moved there counts no more."""
         self.commanded = measured
-        self.goal = self.goal or measured
+        if self.goal is None or self._still:
+            self.goal = measured
 
     def aim(self, measured: Pose, twist: np.ndarray) -> None:
         """A twist was proposed; a zero one holds the pose measured at the first of them."""
@@ -78,6 +80,8 @@ class GoalPose:
     def _approach(self, way: np.ndarray, braking: float, dt_s: float) -> np.ndarray:
         """The velocity at which a way is gone in one period, and no faster than one can still brake from."""
         length = float(np.linalg.norm(way))
+        if length < _THERE:
+            return np.zeros(3)
         # Half the braking the limits allow: the acceleration does not change at once.
         return limit_norm(way / max(self.period_s, dt_s), math.sqrt(braking * length))
 

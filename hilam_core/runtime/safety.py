@@ -132,7 +132,9 @@ class SafetyMonitor:
             self.refuse_proposal(problem)
             return
         self._twist, self._stamp_ns, self._arrived_s, self.refused = twist, stamp_ns, now_s, ""
-        if self.goals and self._pose is not None:
+        # A goal from every refused proposal would be measured anew each time: the arm would sag with its goal.
+        refused = self.stop.reason or self.state_problem(now_ns, now_s)
+        if self.goals and self._pose is not None and not refused:
             self.goals.aim(self._pose, twist)
 
     def refuse_proposal(self, problem: str) -> None:

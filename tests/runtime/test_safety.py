@@ -219,6 +219,32 @@ def test_a_hold_keeps_the_measured_pose_and_never_the_origin(tmp_path):
     assert np.min(norms(sent)) > 0.4
 
 
+def test_an_arm_that_was_moved_by_hand_stays_there_when_it_is_told_to_stand_still(tmp_path):
+    """Between two episodes somebody moves the arm; the next one begins with a zero twist."""
+    arm = Arm(tmp_path, poses=True)
+    arm.run(40, 0.2, 0, 0, 0, 0, 0)
+    arm.run(300)
+    assert arm.commands[-1] is None
+    moved = arm.position = arm.position + np.array([-0.1, 0.2, 0.1])
+    arm.run(100, 0, 0, 0, 0, 0, 0)
+    np.testing.assert_allclose(arm.position, moved, atol=1e-6)
+
+
+def test_a_stopped_arm_that_sags_is_held_where_it_stopped_while_proposals_go_on(tmp_path):
+    """An impedance controller under load stands 1 cm below what it is told."""
+    arm = Arm(tmp_path, poses=True)
+    arm.run(40, 0.1, 0, 0, 0, 0, 0)
+    arm.monitor.cause("operator", "someone stopped it")
+    heights = []
+    for _ in range(300):
+        arm.run(1, 0.1, 0, 0, 0, 0, 0)
+        if (command := arm.commands[-1]) is not None:
+            heights.append(command.pose.position[2])
+            arm.position = command.pose.position - np.array([0, 0, 0.01])
+    assert heights[-1] > START_M[2] - 0.011
+    assert arm.commands[-1] is None  # at rest
+
+
 def test_a_goal_is_reached_without_swinging_about_it(tmp_path):
     arm = Arm(tmp_path, poses=True)
     arm.run(3, 0.4, 0, 0, 0, 0, 0)
@@ -304,6 +330,16 @@ def test_joint_states_that_cannot_be_read_hold_the_arm_and_are_named(tmp_path, p
         arm.step()
     assert arm.still()
     assert problem in arm.monitor.holding
+
+
+def test_a_gripper_that_reports_between_does_not_make_bad_joints_good(tmp_path):
+    arm = Arm(tmp_path)
+    arm.run(50, 0.3, 0, 0, 0, 0, 0)
+    arm.monitor.observe_joints(["shoulder", "elbow"], [0.0, np.nan], arm.now_ns, arm.now_s)
+    arm.monitor.observe_joints(["finger"], [0.02], arm.now_ns, arm.now_s)
+    assert arm.monitor.state_problem(arm.now_ns, arm.now_s) == "the position of elbow is not finite"
+    arm.report()
+    assert not arm.monitor.state_problem(arm.now_ns, arm.now_s)
 
 
 def test_a_pose_that_is_not_finite_holds_the_arm(tmp_path):
