@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import cv2
 import numpy as np
 
 from hilam_core.conventions import ACTION_DIM
+from hilam_core.errors import FileError
 from hilam_core.files import replacing, writable_folder, write_json
 from hilam_core.video import write_video
 
 SCALE = 2  # each pixel of a camera becomes a square of so many
 LINE_PX = 18  # a line of text under the picture, after scaling
+MOST_NAME = 50  # characters of up to four bytes; file systems take 255 bytes
 FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
@@ -31,10 +34,14 @@ class RecordedSkill:
 
 
 class EpisodeRecorder:
-    """Collects what the policy saw and did in one episode, in memory, and writes it at the end."""
+    """Collects what the policy saw and did in one episode, in memory, and writes it at the end.
+
+    task_name: any text; the folder's name has as much of it as a file's name can have.
+    """
 
     def __init__(self, output: Path | str, task_name: str, instruction: str, control_hz: float):
-        self.output, self.name = Path(output), f"{time.strftime('%Y%m%d-%H%M%S')}_{task_name}"
+        name = re.sub(r"[^\w.-]+", "_", task_name)[:MOST_NAME]
+        self.output, self.name = Path(output), f"{time.strftime('%Y%m%d-%H%M%S')}_{name}"
         self.instruction, self.control_hz = instruction, control_hz
         self.frames: dict[int, np.ndarray] = {}
         self.actions: list[np.ndarray] = []
@@ -104,7 +111,11 @@ def summary_lines(content: Mapping[str, Any]) -> list[str]:
 
 
 def own_folder(parent: Path, name: str) -> Path:
-    """A new folder parent/name, with a number behind it where that is taken, also by another process."""
+    """A new folder parent/name, with a number behind it where that is taken, also by another process.
+
+    Raises:
+        FileError: it cannot be made.
+    """
     folder, number = writable_folder(parent) / name, 1
     while True:
         try:
@@ -113,3 +124,5 @@ def own_folder(parent: Path, name: str) -> Path:
         except FileExistsError:
             number += 1
             folder = parent / f"{name}_{number}"
+        except OSError as error:
+            raise FileError(f"cannot make the folder '{folder}': {error.strerror}") from None

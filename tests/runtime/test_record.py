@@ -72,6 +72,15 @@ def test_two_episodes_in_one_second_keep_apart(tmp_path):
     assert record(tmp_path)[0] != record(tmp_path)[0]
 
 
+@pytest.mark.parametrize(
+    "name", ["../../etc/milk", "put the milk\0 away\n", "Milch für alle " * 40, "牛" * 300]
+)
+def test_any_instruction_makes_one_folder_below_the_output(tmp_path, name):
+    recorder = EpisodeRecorder(tmp_path / "runs", name, name, control_hz=20)
+    assert recorder.write({}).parent == tmp_path / "runs"
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 def test_summary_names_outcome_cadence_and_latencies(tmp_path):
     lines = summary_lines(record(tmp_path)[1])
     assert lines[0] == "pick: success after 2 steps at 10.0 Hz (lockstep): the goal holds"

@@ -319,9 +319,7 @@ class TaskServer(StackNode):
         """Tell the nodes the task."""
         performance.announced = True
         if self.output:
-            name = (
-                (performance.facts.get("task") or performance.instruction).replace(" ", "_").replace("/", "_")
-            )
+            name = performance.facts.get("task") or performance.instruction
             performance.recorder = EpisodeRecorder(
                 Path(self.output), name, performance.instruction, self.control_hz
             )
