@@ -98,7 +98,8 @@ class Workspace:
         variables["XDG_STATE_HOME"] = str(self.folder / f"state_{mark}")  # no test sees another's stop
         with log.open("wb") as out:
             process = subprocess.Popen(
-                ["bash", "-c", f"{self.environment} && exec {command}"],
+                # Where the tests are killed, the command gets Ctrl-C: nobody else would end it.
+                ["setpriv", "--pdeathsig", "INT", "bash", "-c", f"{self.environment} && exec {command}"],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
