@@ -13,6 +13,7 @@ from rclpy.action import ActionClient
 
 from hilam_core.conventions import CONTROL_HZ
 from hilam_core.errors import DataError
+from hilam_core.files import writable_folder
 from hilam_core.runtime.episode import SUCCESS
 from hilam_ros.node import NodeError, StackNode, run_node
 
@@ -38,6 +39,8 @@ class RunTasks(StackNode):
         results = self.parameter("results", "", "file to which results are appended, a JSON object a line")
         self.goals = read_goals(Path(path)) if path else [self.one_goal()]
         self.results = Path(results) if results else None
+        if self.results is not None:
+            writable_folder(self.results.parent)
         self.failures: list[str] = []
         self.asking, self.begun_s = False, 0.0
         self.client = ActionClient(self, ExecuteTask, "execute_task")
