@@ -78,8 +78,15 @@ class LatchedStop:
             self.reason += f"; it will not survive a restart: {error}"
 
     def release(self) -> None:
-        """End the stop."""
-        self.path.unlink(missing_ok=True)
+        """End the stop.
+
+        Raises:
+            FileError: the file cannot be removed: the stop goes on.
+        """
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise FileError(f"remove the stop file '{self.path}' by hand: {error.strerror}") from None
         self.reason = ""
 
 
@@ -132,7 +139,7 @@ class SafetyMonitor:
             self.refuse_proposal(problem)
             return
         self._twist, self._stamp_ns, self._arrived_s, self.refused = twist, stamp_ns, now_s, ""
-        # A goal from every refused proposal would be measured anew each time: the arm would sag with its goal.
+        # A goal from every refused proposal would be measured anew each time: an arm that sags would sink.
         refused = self.stop.reason or self.state_problem(now_ns, now_s)
         if self.goals and self._pose is not None and not refused:
             self.goals.aim(self._pose, twist)
@@ -140,14 +147,10 @@ class SafetyMonitor:
     def refuse_proposal(self, problem: str) -> None:
         """A proposal came that cannot be followed: its source is not trusted until a sound one comes."""
         self._twist, self.refused = None, f"the proposed command {problem}"
-        self._count("refused")
 
     def propose_gripper(self, gripper_m: float) -> float | None:
         """The position to command for a proposed one, both in m; None: it is refused."""
-        if not math.isfinite(gripper_m):
-            self._count("refused")
-            return None
-        if self.stop.reason:
+        if not math.isfinite(gripper_m) or self.stop.reason:
             return None
         limited = min(max(gripper_m, self.limits.gripper_min_m), self.limits.gripper_max_m)
         if abs(limited - gripper_m) > _ROUNDING_M:
@@ -204,6 +207,7 @@ class SafetyMonitor:
 
         Raises:
             SafetyError: what caused a stop lasts, or nothing is stopped.
+            FileError: the stop's file cannot be removed.
         """
         if not self.stop.reason:
             raise SafetyError("nothing is stopped")

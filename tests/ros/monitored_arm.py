@@ -41,7 +41,10 @@ class MonitoredArm(Node):
         self.fingers = self.create_publisher(Float64MultiArray, "proposed_gripper", 10)
         self.gripper_m = 0.0
         self.gripper = ActionServer(self, GripperCommand, "franka_gripper/gripper_action", self.on_gripper)
-        self.stop_topic = self.create_publisher(Bool, "emergency_stop", LATCHED)
+        self.buttons = {
+            name: self.create_publisher(Bool, "emergency_stop", qos)
+            for name, qos in {"latched": LATCHED, "plain": 10, "best effort": BEST_EFFORT}.items()
+        }
         self.create_subscription(TwistStamped, TOPIC, self.on_command, 10)
         self.create_subscription(SafetyState, "safety_monitor/state", self.on_state, LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
@@ -171,11 +174,12 @@ def main() -> int:
     arm.expect_stop("service", "stopped by service", SafetyState.STOPPED)
     arm.expect_reset("service")
 
-    arm.stop_topic.publish(Bool(data=True))
-    arm.expect_stop("topic", "/emergency_stop is true", SafetyState.STOPPED)
-    arm.expect_refusal("topic")
-    arm.stop_topic.publish(Bool(data=False))
-    arm.expect_reset("topic")
+    for name, button in arm.buttons.items():
+        button.publish(Bool(data=True))
+        arm.expect_stop(f"{name} topic", "/emergency_stop is true", SafetyState.STOPPED)
+        arm.expect_refusal(f"{name} topic")
+        button.publish(Bool(data=False))
+        arm.expect_reset(f"{name} topic")
 
     arm.reports = False
     arm.expect_stop("no state", "the arm's pose is", SafetyState.STOPPED)

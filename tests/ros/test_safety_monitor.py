@@ -31,7 +31,9 @@ def test_the_monitor_limits_holds_and_stops_whatever_proposes_commands(workspace
     assert speed <= 0.401
     assert 0.6 < height < 0.7 + 0.4 * 0.1 + 0.01  # beyond the workspace by what it goes in max_state_age_s
     assert "gripper: 0.040 m of 1 m" in arm.output
-    assert "topic: reset refused: not reset, because the cause lasts: /emergency_stop is true" in arm.output
+    for button in ("latched", "plain", "best effort"):
+        refused = "reset refused: not reset, because the cause lasts: /emergency_stop is true"
+        assert f"{button} topic: {refused}" in arm.output
     assert "restarted: stopped: stopped by service" in arm.output
     assert "Traceback" not in monitor.output
 

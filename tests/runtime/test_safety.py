@@ -402,6 +402,16 @@ def test_a_stop_file_that_cannot_be_read_stops_and_one_that_cannot_be_made_is_re
     assert json.loads(stop.path.read_text())["reason"] == "first"
 
 
+def test_a_stop_whose_file_cannot_be_removed_goes_on_and_says_what_to_do(tmp_path):
+    (tmp_path / "stop.json").mkdir()
+    arm = Arm(tmp_path)
+    arm.report()
+    with pytest.raises(FileError, match=r"remove the stop file '.*stop.json' by hand"):
+        arm.monitor.reset(arm.now_ns, arm.now_s)
+    arm.run(20, 0.1, 0, 0, 0, 0, 0)
+    assert arm.still() and arm.stop.reason
+
+
 CONTRADICTIONS = {
     "the workspace is empty: x from 0.3 to 0.2 m": {"workspace_max_m": (0.2, 0.3, 0.6)},
     "workspace_min_m has 2 entries, must have 3": {"workspace_min_m": (0.3, -0.3)},

@@ -11,12 +11,14 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from hilam_msgs.msg import SafetyState
 from rclpy.duration import Duration
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import Trigger
 
+from hilam_core.errors import HilamError
 from hilam_core.files import state_folder
-from hilam_core.runtime.safety import Command, LatchedStop, SafetyError, SafetyMonitor
+from hilam_core.runtime.safety import Command, LatchedStop, SafetyMonitor
 from hilam_ros.gripper import make_gripper
 from hilam_ros.messages import ns_to_stamp, pose_message, stamp_to_ns, twist_message
 from hilam_ros.node import LATCHED, StackNode, run_node, safety_limits
@@ -25,6 +27,13 @@ ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the n
 # Without a rate of its own the monitor speaks up where no proposal has come for so many control periods.
 PERIODS_TO_SPEAK = 1.5
 BY_TOPIC = "topic"
+# A stop must be heard whatever its publisher offers: a latched subscription needs a publisher that latches,
+# a reliable one a reliable publisher. A message that comes twice stops once.
+ANY_PUBLISHER = (
+    LATCHED,
+    QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE),
+    QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT),
+)
 
 
 class SafetyMonitorNode(StackNode):
@@ -89,7 +98,8 @@ class SafetyMonitorNode(StackNode):
         """The stop: two services, and a topic that anyone may latch."""
         self.create_service(Trigger, "~/stop", self.on_stop)
         self.create_service(Trigger, "~/reset", self.on_reset)
-        self.create_subscription(Bool, "emergency_stop", self.on_stop_topic, LATCHED)
+        for qos in ANY_PUBLISHER:
+            self.create_subscription(Bool, "emergency_stop", self.on_stop_topic, qos)
         self.create_steady_timer(0.1, self.watch)
 
     # What arrives
@@ -118,7 +128,7 @@ class SafetyMonitorNode(StackNode):
         position_m = self.monitor.propose_gripper(proposed_m)
         if position_m is not None:
             self.gripper.send(position_m)
-        elif self.lockstep and not self.monitor.stop.reason:
+        elif not self.monitor.stop.reason:
             self.refuse(f"the proposed gripper position is not finite: {proposed_m}")
 
     def on_joints(self, msg: JointState) -> None:
@@ -178,7 +188,7 @@ class SafetyMonitorNode(StackNode):
             reason = self.monitor.reset(self.now_ns(), time.monotonic())
             response.success, response.message = True, f"the stop is over, its reason was: {reason}"
             self.get_logger().info(response.message)
-        except SafetyError as error:
+        except HilamError as error:
             response.success, response.message = False, str(error)
         self.watch()
         return response
