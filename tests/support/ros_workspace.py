@@ -98,8 +98,9 @@ class Workspace:
         variables["XDG_STATE_HOME"] = str(self.folder / f"state_{mark}")  # no test sees another's stop
         with log.open("wb") as out:
             process = subprocess.Popen(
-                # Where the tests are killed, the command gets Ctrl-C: nobody else would end it.
-                ["setpriv", "--pdeathsig", "INT", "bash", "-c", f"{self.environment} && exec {command}"],
+                # Where the tests are killed, nobody else would end the command. Not by SIGINT, which
+                # a shell's background jobs ignore.
+                ["setpriv", "--pdeathsig", "TERM", "bash", "-c", f"{self.environment} && exec {command}"],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
