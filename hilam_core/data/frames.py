@@ -182,30 +182,39 @@ def store_piece(source: Source, name: str, number: int, block: np.ndarray, evict
         out.write(block.data)
 
 
-_used: dict[Path, int] = {}
+# Bytes that this process may still store in a cache before it sums the sizes up again, which takes seconds
+# where a cache has many folders: after 2% of the bound, so that processes that fill one cache together
+# exceed the bound by 2% each at most. By cache and its bound.
+_before_count: dict[tuple[Path, int], int] = {}
+_COUNTS = 50
+_found_full: set[tuple[Path, int]] = set()
 _lock = threading.Lock()
 
 
 def _make_room(cache: Path, size: int, limit: int, evict: bool) -> bool:
     """Whether there is room for `size` bytes more, if need be after removing what was not read for longest.
 
-    Readers keep a file that they have open. Sizes are summed up anew whenever the cache seems full: other
-    processes fill it too.
+    Readers keep a file that they have open.
     """
+    bounded = cache, limit
     with _lock:
-        if cache not in _used or _used[cache] + size > limit:
+        if not evict and bounded in _found_full:
+            return False
+        if _before_count.get(bounded, 0) < size:
             pieces = sorted(_pieces(cache))
-            _used[cache] = sum(bytes_ for _, bytes_, _ in pieces)
-            if _used[cache] + size > limit:
+            used = sum(bytes_ for _, bytes_, _ in pieces)
+            if used + size > limit:
+                _found_full.add(bounded)
                 if not evict:
                     return False
-                # A tenth more than needed, so that the folder is not listed for every piece.
+                # A tenth more than needed, so that the next pieces find room.
                 for _, bytes_, path in pieces:
-                    if _used[cache] + size <= 0.9 * limit:
+                    if used + size <= 0.9 * limit:
                         break
                     path.unlink(missing_ok=True)
-                    _used[cache] -= bytes_
-        _used[cache] += size
+                    used -= bytes_
+            _before_count[bounded] = max(size, min(limit // _COUNTS, limit - used))
+        _before_count[bounded] -= size
         return True
 
 

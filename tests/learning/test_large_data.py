@@ -28,7 +28,7 @@ def pieces(folder):
 
 
 def cached_bytes(folder):
-    return sum(path.stat().st_size for path in pieces(folder).values())
+    return sum(path.stat().st_size for path in (folder / ".frames").rglob("*.npy"))
 
 
 def test_a_cache_smaller_than_the_data_gives_the_same_pictures(demonstrations):
@@ -58,6 +58,21 @@ def test_what_was_not_read_for_longest_makes_room(demonstrations):
     frames[4][0]
     left = set(pieces(demonstrations.parent))
     assert "agentview%2Fdemo_1" not in left and {"agentview%2Fdemo_0", "agentview%2Fdemo_4"} <= left
+
+
+def test_what_other_processes_store_counts(demonstrations):
+    """Two programs that read one data set do not fill its cache to the bound each."""
+    bound = 4 * PIECE_GB
+    episodes = read_demonstrations(demonstrations, ("agentview",), ReadConfig(cache_gb=bound))
+    for path in pieces(demonstrations.parent).values():
+        path.unlink()
+    episodes[0].frames["agentview"][0]
+    of_another = demonstrations.parent / ".frames" / "another_demo.hdf5" / "agentview.0.npy"
+    of_another.parent.mkdir()
+    of_another.write_bytes(bytes(int(3e9 * PIECE_GB)))
+    for episode in episodes[1:4]:
+        episode.frames["agentview"][0]
+        assert cached_bytes(demonstrations.parent) <= 1e9 * bound
 
 
 def test_a_file_that_is_being_read_may_lose_its_place(demonstrations, monkeypatch):
