@@ -345,8 +345,10 @@ def draw_shares(results: list[Result], path: Path) -> None:
 
 
 def policy_of(result: Result) -> str:
-    """The label without a share at its end, so that runs of one policy make one line: `flat_10` is `flat`."""
-    return re.sub(r"[ _-]?(share)?[ _-]?\d+(\.\d+)?%?$", "", result["label"]) or result["label"]
+    """The label without its share, so that runs of one policy make one line: `flat_10` is `flat`, and
+    run_study's `flat 10%, seed 0` is `flat, seed 0`."""
+    share = r"[ _-]?(share)?[ _-]?\d+(\.\d+)?%?(?=$|, seed \d+$)"
+    return re.sub(share, "", result["label"], count=1) or result["label"]
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -155,6 +155,8 @@ def test_the_figures_of_success_are_drawn_from_results(tmp_path):
         *("results.md", "results.html", "results.png", "suites.png", "shares.png")
     }
     assert {report.policy_of({"label": label}) for label in shares} == {"HiLAM"}
+    of_study = [{"label": f"flat {share}, seed 0"} for share in ("10%", "100%")]
+    assert {report.policy_of(result) for result in of_study} == {"flat, seed 0"}
     write_result(tmp_path / "one/a.json", [1])
     report.main(report.Config([tmp_path / "one"], tmp_path / "single"))
     assert not (tmp_path / "single/shares.png").exists(), "one share is no curve"
