@@ -16,14 +16,14 @@ import numpy as np
 import tyro
 
 from hilam_core.data import (
-    Clip,
     Episode,
     LabelStore,
     LatentStore,
     ReadConfig,
-    first_share,
+    labelled_and_rest,
     read_clips,
     read_demonstrations,
+    require_one_robot,
     split_held_out,
 )
 from hilam_core.device import choose_device
@@ -65,11 +65,11 @@ class Config:
 def main(config: Config) -> None:
     store = LatentStore.read(config.latents).require_current()
     camera, gap = store.lineage.camera, store.lineage.gap
-    training, held_out = split_held_out(read_demonstrations(config.data, (camera,), config.read))
-    labelled = first_share(training, config.share)
-    rest: list[Clip] = [episode for episode in training if episode not in labelled]
-    if config.unlabelled:
-        rest += split_held_out(read_clips(config.unlabelled, (camera,), config.read))[0]
+    episodes = read_demonstrations(config.data, (camera,), config.read)
+    require_one_robot(episodes, hand=True)
+    training, held_out = split_held_out(episodes)
+    unlabelled = read_clips(config.unlabelled, (camera,), config.read) if config.unlabelled else []
+    labelled, rest = labelled_and_rest(training, held_out, config.share, unlabelled)
     if not rest:
         raise ConfigError(f"nothing to decode: share {config.share} labels all demonstrations")
     store.require_clips([*training, *held_out, *rest])
@@ -90,7 +90,8 @@ def main(config: Config) -> None:
     decoded = {
         clip.key: {"labels": within_labels(decoder.decode(store[clip.key]["z"]), known)} for clip in rest
     }
-    LabelStore(decoded, attrs, {clip.key: store.contents[clip.key] for clip in rest}).write(config.out)
+    contents = {clip.key: clip.content_hash((camera,)) for clip in rest}
+    LabelStore(decoded, attrs, contents).write(config.out)
     if held_out:
         print_explained(decoder, store, held_out)
     print(f"{config.out}: {len(rest)} clips, by the labels of {len(labelled)} demonstrations")

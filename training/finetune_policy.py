@@ -21,20 +21,20 @@ import tyro
 
 from hilam_core.cards import checkpoint_hash
 from hilam_core.data import (
-    Clip,
     Episode,
     LabelStore,
     ReadConfig,
     camera_names,
     describe_data,
     first_share,
+    labelled_and_rest,
     read_clips,
     read_demonstrations,
+    require_one_robot,
     require_rate,
-    split_held_out,
 )
 from hilam_core.distributed import main_process_first, own_device
-from hilam_core.errors import CheckpointError, ConfigError, DataError
+from hilam_core.errors import CheckpointError, ConfigError
 from hilam_core.files import writable_folder
 from hilam_core.lam.decode import as_demonstration
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig, load_policy
@@ -172,15 +172,14 @@ def load_pretrained(folder: Path) -> Policy:
 
 
 def with_decoded(
-    config: Config, store: LabelStore, labelled: list[Episode], training: list[Episode]
+    config: Config, store: LabelStore, training: list[Episode], held_out: list[Episode]
 ) -> list[Episode]:
-    """The labelled demonstrations, and all others by the labels decoded for them."""
+    """The labelled demonstrations, and all other clips by the labels decoded for them."""
+    unlabelled = (
+        read_clips(config.unlabelled, tuple(training[0].frames), config.read) if config.unlabelled else []
+    )
+    labelled, rest = labelled_and_rest(training, held_out, config.share, unlabelled)
     store.require_labelled(episode.key for episode in labelled)
-    own = {episode.key for episode in labelled}
-    rest: list[Clip] = [episode for episode in training if episode.key not in own]
-    if config.unlabelled:
-        cameras = tuple(labelled[0].frames)
-        rest += split_held_out(read_clips(config.unlabelled, cameras, config.read))[0]
     store.require_clips(rest)
     print(f"{len(labelled)} demonstrations with actions, {len(rest)} clips with decoded ones")
     return [
@@ -201,23 +200,6 @@ def label(policy: Policy, episodes: list[Episode]) -> ActionLabels:
     return ActionLabels(frames, policy.low.config.chunk, policy.plan_period, skills, learns)
 
 
-def require_one_robot(episodes: list[Episode], proprio: bool) -> None:
-    """DataError where demonstrations differ in the numbers of an action or, where it is read, of
-    proprioception."""
-
-    def numbers(episode: Episode) -> dict[str, int]:
-        of_state = {"proprioception": episode.proprio.shape[1]} if proprio else {}
-        return {"action": episode.actions.shape[1], **of_state}
-
-    first = episodes[0]
-    for episode in episodes:
-        if numbers(episode) != numbers(first):
-            raise DataError(
-                f"{episode.key} has other numbers {numbers(episode)} than {first.key} {numbers(first)}: "
-                "train on one robot at a time"
-            )
-
-
 @stage_program
 def main(config: Config) -> None:
     writable_folder(config.out)
@@ -225,15 +207,15 @@ def main(config: Config) -> None:
     pretrained = None if config.pretrained is None else load_pretrained(config.pretrained)
     with main_process_first():
         episodes = read(config, pretrained)
-    require_one_robot(episodes, proprio=config.blind)
+    require_one_robot(episodes, proprio=config.blind, hand=config.waypoint and not config.blind)
     policy = make_policy(config, pretrained, episodes[0])
     training, held_out = hold_out(episodes)
-    labelled, origin = first_share(training, config.share), {}
+    origin = {}
     if config.decoded is None:
-        training = labelled
+        training = first_share(training, config.share)
     else:
         store = LabelStore.read(config.decoded).require_current()
-        training = with_decoded(config, store, labelled, training)
+        training = with_decoded(config, store, training, held_out)
         origin = {"decoded": {name: store.attrs[name] for name in ("lam_hash", "camera", "gap", "labelled")}}
     policy.to(own_device(config.train.device))  # pi^h labels all frames there
     labels, test = label(policy, training), label(policy, held_out) if held_out else None

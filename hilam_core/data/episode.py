@@ -166,6 +166,40 @@ def first_share(clips: Sequence[AnyClip], share: float) -> list[AnyClip]:
     return [clip for group in by_file.values() for clip in group[: round(share * len(group))]]
 
 
+def labelled_and_rest(
+    training: Sequence[Episode], held_out: Sequence[Clip], share: float, unlabelled: Sequence[Clip] = ()
+) -> tuple[list[Episode], list[Clip]]:
+    """(demonstrations whose labels are used, the clips whose labels are decoded).
+
+    training, held_out: demonstrations as `split_held_out` divides them; the first `share` of each file of
+    training are labelled. Decoded are the rest of it and, of `unlabelled`, what is neither held out nor among
+    the demonstrations already.
+    """
+    labelled = first_share(training, share)
+    others = [clip for clip in training if clip.key not in {own.key for own in labelled}]
+    known = {clip.key for clip in (*training, *held_out)}
+    more = [clip for clip in split_held_out(unlabelled)[0] if clip.key not in known]
+    return labelled, [*others, *more]
+
+
+def require_one_robot(episodes: Sequence[Episode], proprio: bool = False, hand: bool = False) -> None:
+    """DataError where demonstrations differ in the numbers of an action or, where these are read, of
+    proprioception, or in whether pose and fingers were recorded."""
+
+    def numbers(episode: Episode) -> dict[str, int]:
+        of_state = {"proprioception": episode.proprio.shape[1]} if proprio else {}
+        of_hand = {"pose and fingers": int(episode.has_gripper)} if hand else {}
+        return {"action": episode.actions.shape[1], **of_state, **of_hand}
+
+    first = episodes[0]
+    for episode in episodes:
+        if numbers(episode) != numbers(first):
+            raise DataError(
+                f"{episode.key} has other numbers {numbers(episode)} than {first.key} {numbers(first)}: "
+                "train on one robot at a time"
+            )
+
+
 def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
     """The card's `data`: paths, number of clips and frames, frames a second, content hash and the cameras it
     covers.

@@ -6,7 +6,17 @@ from programs import program
 from synthetic import write_demonstrations
 
 from hilam_core.cards import load_card
-from hilam_core.data import Clip, LabelStore, LatentStore, first_share, read_demonstrations, split_held_out
+from hilam_core.data import (
+    Clip,
+    Episode,
+    LabelStore,
+    LatentStore,
+    first_share,
+    labelled_and_rest,
+    read_demonstrations,
+    require_one_robot,
+    split_held_out,
+)
 from hilam_core.errors import DataError
 from hilam_core.lam.decode import (
     HAND,
@@ -42,8 +52,7 @@ def place(tmp_path_factory):
     mix = rng.normal(size=(7, 8))
     latents = {e.key: {"z": latents_of(e, mix, rng), "valid": np.int64(len(e) - GAP)} for e in episodes}
     attrs = {"lam": "", "lam_hash": "hand-made", "camera": "agentview", "gap": GAP}
-    contents = {e.key: e.content_hash(("agentview",)) for e in episodes}
-    LatentStore(latents, attrs, contents).write(folder / "data/libero_object/latents.h5")
+    LatentStore(latents, attrs).write(folder / "data/libero_object/latents.h5")
     result = program("decode_actions", "--share", 0.3, "--steps", 400, "--device", "cpu", cwd=folder)
     assert result.code == 0, result.errors
     return folder
@@ -72,6 +81,31 @@ def test_waypoints_follow_from_decoded_motion(place):
     np.testing.assert_allclose(again.states["ee_pos"], path, atol=1e-5)
     np.testing.assert_allclose(hand_motion(again)[:-1], hand_motion(episode)[:-1], atol=1e-5)
     assert again.key == episode.key and again.phases is None and again.has_gripper
+
+
+def recorded(key: str, **states: np.ndarray) -> Episode:
+    return Episode(key=key, frames={}, actions=np.zeros((5, 7), np.float32), states=states)
+
+
+def test_no_clip_is_both_labelled_or_held_out_and_decoded():
+    """The same demonstrations given as labelled and as unlabelled data: what is known stays what it is."""
+    training, held_out = split_held_out([recorded(f"push/demo_{i}") for i in range(20)])
+    other = [recorded(f"pull/demo_{i}") for i in range(20)]
+    labelled, rest = labelled_and_rest(training, held_out, 0.5, [*training, *held_out, *other])
+    keys = [clip.key for clip in rest]
+    assert len(labelled) == round(0.5 * len(training)) and len(set(keys)) == len(keys)
+    assert not {clip.key for clip in (*labelled, *held_out)} & set(keys)
+    assert set(keys) > {clip.key for clip in split_held_out(other)[0]}
+    assert held_out, "there is something that could leak"
+    assert not {clip.key for clip in labelled_and_rest(training, held_out, 1.0, held_out[:1])[1]}
+
+
+def test_demonstrations_with_and_without_the_hand_are_not_mixed():
+    hand = {"ee_pos": np.zeros((5, 3)), "ee_quat": np.zeros((5, 4)), "gripper_qpos": np.zeros((5, 2))}
+    both = [recorded("a/demo_0", **hand), recorded("b/demo_0")]
+    require_one_robot(both)
+    with pytest.raises(DataError, match=r"b/demo_0 has other numbers .*'pose and fingers': 0"):
+        require_one_robot(both, hand=True)
 
 
 def test_a_video_becomes_a_demonstration():
