@@ -360,13 +360,14 @@ def _save(figure: Any, path: Path) -> None:
 
 def draw_strips(config: Config) -> None:
     """The paper's third figure: held-out clips with the segments of stored skills."""
-    from hilam_core.data import SkillStore, read_clips, split_held_out
+    from hilam_core.data import ReadConfig, SkillStore, read_clips, split_held_out
     from hilam_core.skills.figures import draw_strip
 
     assert config.skills is not None
     store = SkillStore.read(config.skills)
     data = list(config.data) or [Path(path) for path in store.attrs["data"]]
-    clips = [clip for clip in read_clips(data, (store.lineage.camera,)) if clip.key in store]
+    found = read_clips(data, (store.lineage.camera,), ReadConfig.reading(store.attrs))
+    clips = [clip for clip in found if clip.key in store]
     store.require_clips(clips)
     held_out = split_held_out(clips)[1] or clips
     for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
@@ -381,14 +382,15 @@ def draw_frames(config: Config) -> None:
     import numpy as np
 
     from hilam_core.cards import load_card
-    from hilam_core.data import read_clips, split_held_out
+    from hilam_core.data import ReadConfig, read_clips, split_held_out
     from hilam_core.lam import FramePairs, load_lam
     from hilam_core.lam.figures import draw_predictions
 
     assert config.lam is not None
     card, model = load_card(config.lam, "lam"), load_lam(config.lam)
     data = list(config.data) or [Path(path) for path in card["data"]["paths"]]
-    clips = read_clips(data, tuple(card["data"].get("cameras", ("agentview",))[:1]))
+    cameras = tuple(card["data"].get("cameras", ("agentview",))[:1])
+    clips = read_clips(data, cameras, ReadConfig.reading(card["program"].get("read", {})))
     pairs = FramePairs(split_held_out(clips)[1] or clips, model.gap, model.gap)
     chosen = np.linspace(0, len(pairs) - 1, 8).astype(int)
     batch = pairs.pairs(chosen, np.full(len(chosen), model.gap))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,19 @@ class ReadConfig:
             "fps": self.fps,
             "captions": self.captions and str(self.captions.resolve()),
         }
+
+    @classmethod
+    def reading(cls, selection: Mapping[str, Any]) -> ReadConfig:
+        """What to read again by the `selection` of a store or the settings in a card: broken videos, which
+        are not in either, are left out."""
+        captions = selection.get("captions")
+        return cls(
+            limit=selection.get("limit"),
+            episodes=tuple(selection.get("episodes") or ()),
+            fps=selection.get("fps"),
+            captions=Path(captions) if captions else None,
+            skip_broken=True,
+        )
 
     def chosen(self, numbers: list[int]) -> list[int]:
         """Those of the episodes `numbers` to read, in their order."""

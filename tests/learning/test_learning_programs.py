@@ -64,6 +64,27 @@ def test_the_chain_leaves_stores_that_fit_the_demonstrations(chain):
     assert (chain / "runs/skills/neighbours.png").stat().st_size > 1000
 
 
+def test_a_report_reads_the_frames_that_skills_and_model_were_made_of(chain, tmp_path):
+    """Their rate and their choice of episodes stand in the store and in the card."""
+    read = ["--fps", 10, "--limit", 3]
+    lam, latents, skills = (tmp_path / name for name in ("lam", "latents.h5", "skills.h5"))
+    for name, arguments in (
+        ("train_lam", [*LAM, "--train.steps", 2, "--out", lam]),
+        ("extract_latents", ["--lam", lam, "--out", latents]),
+        ("train_skills", [*SKILLS, "--train.steps", 2, "--latents", latents, "--out", tmp_path / "skills"]),
+        (
+            "extract_skills",
+            ["--strips", 0, "--latents", latents, "--skills", tmp_path / "skills", "--out", skills],
+        ),
+    ):
+        result = program(name, *arguments, *read, cwd=chain)
+        assert result.code == 0, result.errors
+    result = program("report", "--skills", skills, "--lam", lam, "--out", tmp_path / "report", cwd=chain)
+    assert result.code == 0, result.errors
+    assert len(list((tmp_path / "report/strips").glob("*_demo/demo_*.png"))) == 2
+    assert (tmp_path / "report/predictions.png").exists()
+
+
 def test_the_shipped_skill_model_names_the_shipped_latent_action_model():
     lam, skills = (ROOT / "checkpoints" / name for name in ("libero_object_lam", "libero_object_skills"))
     lineage = Lineage.of_card(load_card(skills, "skills"), skills)
