@@ -12,7 +12,7 @@ from hilam_core.observation import stack_images
 
 
 class FramePairs:
-    """Pairs (I_t, I_{t+k}) from memory-mapped clips, every start frame equally likely."""
+    """Pairs (I_t, I_{t+k}) of clips, every start frame equally likely."""
 
     def __init__(
         self, clips: Sequence[Clip], min_gap: int, max_gap: int, cameras: Sequence[str] | None = None

@@ -85,7 +85,7 @@ def to_input(images: Frames, size: int) -> Tensor:
     """
     images = central_square(images)
     if isinstance(images, np.ndarray):
-        images = torch.from_numpy(np.array(images))  # a copy: memory maps are read-only
+        images = torch.from_numpy(np.array(images))  # a copy: given arrays may be read-only
     x = images.permute(0, 3, 1, 2).contiguous().float().div_(255)
     side = x.shape[-1]
     if side % size == 0:

@@ -1,7 +1,7 @@
 """What policies are trained on: frames of demonstrations as they read them, with the labels of each stage.
 
-Frames stay in their memory-mapped caches; a batch copies out the images it needs, each shifted by a few
-pixels. Axes: N all frames of all episodes, B batch, L chunk length.
+Frames stay in their cache on the disk; a batch reads the images it needs, each shifted by a few pixels.
+Axes: N all frames of all episodes, B batch, L chunk length.
 """
 
 from __future__ import annotations
