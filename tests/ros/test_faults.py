@@ -114,6 +114,7 @@ def test_a_task_that_cannot_be_followed_is_refused_and_the_arm_holds(workspace, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
     workspace, random_checkpoint, tmp_path
 ):
@@ -127,7 +128,8 @@ def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
     assert "set another ROS_DOMAIN_ID" in second.output
     assert "Traceback" not in second.output
     assert not list((tmp_path / "second").iterdir())
-    assert first.wait() == 1, first.output  # the policy knows nothing
+    # The policy knows nothing; 1000 steps take 50 s, and minutes on a busy machine.
+    assert first.wait(800) == 1, first.output
     assert "after 1000 steps" in first.output
     assert "refused" not in first.output
 

@@ -87,7 +87,7 @@ def test_realtime_keeps_the_control_rate_and_ends_with_zero_motion(workspace, ra
     assert facts["refused_commands"] == 0
     moved = np.abs(actions[:, :6]).sum(axis=1).astype(bool).sum()
     answered = 60 - facts["held_steps"]  # on a busy machine some commands come too late, and the arm holds
-    assert moved > 0
+    assert moved > 0 or facts["late_ticks"], "the arm never moved, on a quiet machine"
     assert moved >= 0.8 * answered or facts["late_ticks"], "the arm hardly moved, on a quiet machine"
 
 

@@ -378,6 +378,8 @@ class TaskServer(StackNode):
 
     def on_step(self, performance: Performance, msg: SimulationStep) -> None:
         """The simulation took a step, and its judge has looked."""
+        if performance.episode.outcome is not None:
+            return  # it ended while the step was under way
         performance.step = msg
         if performance.recorder is not None:
             performance.recorder.actions.append(np.array(msg.action, np.float32))
@@ -394,7 +396,8 @@ class TaskServer(StackNode):
         values = {name: getattr(msg, name) for name in names}
         performance.account.add_cycle(Cycle(stamp_to_ns(msg.header.stamp), **values))
         performance.rates["command"].arrived(self.now_ns())
-        if not self.simulated:
+        # What was under way when the episode ended is no step of it.
+        if not self.simulated and performance.episode.outcome is None:
             performance.episode.stepped(performance.episode.steps + 1, False, time.monotonic())
             if performance.recorder is not None:
                 performance.recorder.actions.append(np.array(msg.action, np.float32))
