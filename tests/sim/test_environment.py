@@ -210,7 +210,7 @@ def test_bad_input_is_one_line(env):
         (lambda: env.step(np.zeros(6)), r"shape \(6,\)"),
         (lambda: env.step(np.full(7, np.nan)), "not finite"),
         (lambda: env.step(np.array([0, 0, -1.5, 0, 0, 0, 1])), r"action\[2\] is -1.5, not in \[-1, 1\]"),
-        (lambda: env.reset(options={"placement": "upside down"}), "choose from stored, swapped, fresh, scattered"),
+        (lambda: env.reset(options={"placement": "upside down"}), "stored, swapped, fresh, scattered"),
         (lambda: env.reset(options={"init_state": 50}), "choose 0 to 49"),
         (lambda: env.reset(options={"initial_state": 0}), "choose from placement, init_state"),
         (lambda: env.set_state(np.zeros(3)), r"needs \(110,\)"),
