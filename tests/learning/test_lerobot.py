@@ -244,7 +244,8 @@ def test_robots_are_not_mixed(written, tmp_path):
     export_lerobot.write_dataset(tmp_path / "arm4", shorter, "arm4")
     arguments = ["--data", written[0], tmp_path / "arm4", "--out", "mixed", *SHORT]
     result = program("finetune_policy", *arguments, cwd=tmp_path)
-    assert result.code == 1 and "{'action': 4} than arm/episode_0 {'action': 5}" in result.errors
+    assert result.code == 1 and "arm4/episode_0 has other numbers {'action': 4," in result.errors
+    assert "than arm/episode_0 {'action': 5," in result.errors
 
 
 def test_a_blind_policy_reads_the_state_that_the_data_have(written, tmp_path):
