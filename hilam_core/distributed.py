@@ -106,18 +106,6 @@ def data_parallel(main: Callable[[Any], None]) -> Callable[[Any], None]:
     return run
 
 
-def main_process_only(main: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A program's main that the main process runs while the others wait."""
-
-    @functools.wraps(main)
-    def run(config: Any) -> None:
-        with process_group(), main_process_first():
-            if is_main_process():
-                main(config)
-
-    return run
-
-
 @contextmanager
 def main_process_first() -> Iterator[None]:
     """Let the main process through a block before the others, which find the caches that it has filled."""

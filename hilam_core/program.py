@@ -7,9 +7,11 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from hilam_core.errors import ConfigError, HilamError
+from hilam_core.files import replacing
 
 Presets = Mapping[str, Mapping[str, Any]]
 
@@ -54,3 +56,12 @@ def preset_of(arguments: list[str], config_type: type, presets: Presets) -> Any:
     if given[-1] not in presets:
         raise ConfigError(f"unknown preset {given[-1]!r}; choices: {', '.join(presets)}")
     return config_type(preset=given[-1], **presets[given[-1]])
+
+
+def conclude_bench(lines: list[str], out: Path | None, short: list[str]) -> None:
+    """End a benchmark: write the table to `out` where it is given; exit with what fell short, if anything."""
+    if out is not None:
+        with replacing(out) as draft:
+            draft.write_text("\n".join(lines) + "\n")
+    if short:
+        sys.exit("\n".join(short))

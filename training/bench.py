@@ -16,7 +16,6 @@ import math
 import os
 import pickle
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -33,12 +32,12 @@ from torch import Tensor, nn
 
 from hilam_core.data import read_demonstrations
 from hilam_core.errors import ConfigError
-from hilam_core.files import replacing, writable_folder
+from hilam_core.files import writable_folder
 from hilam_core.lam import CompactLAM, extract_latents
 from hilam_core.policy import BakuConfig, Policy, PolicyConfig
 from hilam_core.policy.batches import ActionLabels, PolicyFrames
 from hilam_core.policy.loss import action_loss
-from hilam_core.program import run_program
+from hilam_core.program import conclude_bench, run_program
 from hilam_core.skills import SkillConfig, SkillModel, extract_skills
 
 TARGETS = {"training step": 1.5, "batch beside HDF5": 5.0, "batch beside pickles": 5.0}
@@ -412,11 +411,7 @@ def main(config: Config) -> None:
         if config.episodes:
             lines.append(f"| evaluation | {episodes_an_hour(config, Path(name)):.0f} episodes an hour |")
     print("\n".join(lines))
-    if config.out is not None:
-        with replacing(config.out) as draft:
-            draft.write_text("\n".join(lines) + "\n")
-    if config.check and short:
-        sys.exit("\n".join(short))
+    conclude_bench(lines, config.out, short if config.check else [])
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ class Change(nn.Module):
         w, k, d = self.window, self.gap, self.distance
         means = F.avg_pool1d(F.pad(z_BTZ.mT, (w - 1, 0)), w, 1).mT
         seen = torch.arange(z_BTZ.shape[1], device=z_BTZ.device)
-        c_BT = (means - _later(means, w)).norm(dim=-1) * (seen >= 2 * w - 1)
-        s_BT = (c_BT * _later(c_BT, k)).sqrt() if k else c_BT
+        c_BT = (means - _earlier(means, w)).norm(dim=-1) * (seen >= 2 * w - 1)
+        s_BT = (c_BT * _earlier(c_BT, k)).sqrt() if k else c_BT
         near = F.pad(s_BT, (4 * d, 0)).unfold(1, 4 * d + 1, 1)  # 2 d on each side of the one in the middle
         before, s, after = near[..., : 2 * d], near[..., 2 * d], near[..., 2 * d + 1 :]
         rival = torch.cat([before[..., d:], after[..., :d]], -1)
@@ -124,7 +124,7 @@ class Change(nn.Module):
         return torch.stack([(s - floor).clamp(min=0), s / (s + rival).clamp(min=1e-6)], -1)
 
 
-def _later(x: Tensor, steps: int) -> Tensor:
+def _earlier(x: Tensor, steps: int) -> Tensor:
     """x of `steps` tokens before, along dimension 1; zeros before the first."""
     padding = [0, 0] * (x.dim() - 2) + [steps, 0]
     return F.pad(x, padding)[:, : x.shape[1]]

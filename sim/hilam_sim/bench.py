@@ -12,7 +12,6 @@ import gc
 import os
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from hilam_core.errors import ConfigError
-from hilam_core.files import replacing, writable_folder
-from hilam_core.program import run_program
+from hilam_core.files import writable_folder
+from hilam_core.program import conclude_bench, run_program
 from hilam_sim.assets import resolve_assets
 from hilam_sim.backend import libero_envs
 from hilam_sim.env import IDLE_ACTION, ROBOSUITE_CAMERAS, SETTLE_STEPS, LiberoEnv
@@ -248,11 +247,7 @@ def main(config: Config) -> None:
         rate = throughput(first.suite, first.index, workers, 10 * config.steps)
         lines.append(_row(str(workers), f"{rate:.0f}"))
     print("\n".join(lines[-2 - len(config.workers or allowed) :]))
-    if config.out is not None:
-        with replacing(config.out) as draft:
-            draft.write_text("\n".join(lines) + "\n")
-    if config.check and short:
-        sys.exit("\n".join(short))
+    conclude_bench(lines, config.out, short if config.check else [])
 
 
 if __name__ == "__main__":
