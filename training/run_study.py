@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from run_pipeline import Stage, configure, needs, run_plan
+from plan import Stage, configure, needs, run_plan
 
+from hilam_core.conventions import CAMERAS
 from hilam_core.errors import ConfigError
 from hilam_core.program import run_program
 from hilam_sim.tasks import SUITES, choose_tasks
@@ -59,6 +60,8 @@ class Config:
     """Seeds of fine-tuning; what comes before is learned once."""
     video: str | None = None
     """Suite whose pictures latent actions, skills and pretraining learn from; by default the measured one."""
+    cameras: tuple[str, ...] = CAMERAS
+    """Cameras whose frames latent actions relate."""
     demos: int = 50
     """Demonstrations of each task."""
     lam_steps: int = 2800
@@ -81,6 +84,8 @@ class Config:
     """Seed of recording and of what is learned once."""
     device: str = "auto"
     """Where networks compute: auto, cpu, cuda or cuda:N."""
+    jobs: int = 1
+    """Stages to run at a time, each as a process with its share of the cores and a log below <out>/logs."""
     dry_run: bool = False
     """Print the plan with its needs of disk and time, and do nothing."""
 
@@ -88,6 +93,8 @@ class Config:
         for suite in filter(None, (self.suite, self.video)):
             if suite not in SUITES:
                 raise ConfigError(f"unknown suite {suite!r}; choices: {', '.join(SUITES)}")
+        if self.jobs < 1:
+            raise ConfigError(f"jobs must be at least 1, got {self.jobs}")
         for name in ("methods", "shares", "seeds", "placements"):
             if not getattr(self, name):
                 raise ConfigError(f"{name} must not be empty")
@@ -138,7 +145,7 @@ def learn_once(config: Config) -> list[Row]:
         (
             "lam",
             "train_lam",
-            {"data": [video], "out": lam, "train": {"steps": config.lam_steps}},
+            {"data": [video], "cameras": config.cameras, "out": lam} | {"train": {"steps": config.lam_steps}},
             (video,),
             lam,
         ),
@@ -218,7 +225,7 @@ def compare(config: Config, share: float, seed: int) -> list[Row]:
 
 
 def main(config: Config) -> None:
-    run_plan(make_plan(config), config.out, config.dry_run)
+    run_plan(make_plan(config), config.out, config.dry_run, config.jobs)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 
+import plan
 import pytest
 import run_pipeline
 import tyro
@@ -120,7 +121,7 @@ def test_what_cannot_run_ends_before_the_first_stage(tiny, monkeypatch):
         Config(suite="libero_objects")
     with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
         Config(workers=0)
-    monkeypatch.setattr(run_pipeline, "FRAME_MB", 1e9)
+    monkeypatch.setattr(plan, "FRAME_MB", 1e9)
     with pytest.raises(FileError, match=r"free, the plan needs about .* GB: make room"):
         main(Config())
     assert not list(tiny.rglob("*_demo.hdf5"))

@@ -1,9 +1,11 @@
 """The study: every method on the same few labelled demonstrations, as one plan."""
 
+import dataclasses
 import json
 
 import pytest
 import run_study
+from plan import StageFailed
 from run_study import Config, main, make_plan
 from synthetic import write_demonstrations
 
@@ -96,3 +98,24 @@ def test_a_study_runs_to_its_report(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     main(config)
     assert capsys.readouterr().out.count("done and unchanged") == 13
+
+    lost = [tmp_path / f"study/results/{method}_0.4_0_stored.json" for method in ("flat", "hilam_decoded")]
+    for file in lost:
+        file.unlink()
+    main(dataclasses.replace(config, jobs=2))
+    out = capsys.readouterr().out
+    assert out.count("done and unchanged") == 11, "the same results were measured again: same report"
+    assert all(file.is_file() for file in lost)
+    ends = ["8/13 flat 0.4 0 stored: 1 min", "12/13 hilam_decoded 0.4 0 stored: 1 min"]
+    assert out.index("13/13 report") > max(map(out.index, ends)), "the report waits for what it reads"
+
+
+def test_a_stage_that_fails_ends_the_others_and_is_named(tmp_path):
+    config = Config(
+        suite="libero_object", tasks=("3",), shares=(0.4,), methods=("flat",), seeds=(0,), jobs=2,
+        out=tmp_path / "study", data=tmp_path / "demos",
+    )  # fmt: skip
+    (tmp_path / "demos").mkdir()
+    with pytest.raises(StageFailed, match=r"failed, see .*study/logs/.*: error: .*demos"):
+        main(config)
+    assert not (tmp_path / "study/report").exists()
