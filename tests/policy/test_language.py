@@ -14,7 +14,14 @@ from stores import write_stores
 from hilam_core.cards import load_card
 from hilam_core.data import SkillStore
 from hilam_core.policy import LanguageError, Policy, PolicyConfig, load_policy, random_policy, save_policy
-from hilam_core.policy.language import PROBE, embed_instruction, instruction_table, load_language_model
+from hilam_core.policy.language import (
+    LANGUAGE_MODEL,
+    PROBE,
+    embed_instruction,
+    instruction_table,
+    known_instructions,
+    load_language_model,
+)
 from hilam_core.runtime.control import BatchRunner, PolicyRunner
 
 
@@ -38,6 +45,14 @@ def test_different_instructions_are_told_apart():
     vectors = np.stack(list({v.tobytes(): v for v in instruction_table().values()}.values()))
     similarity = vectors @ vectors.T - np.eye(len(vectors))
     assert len(vectors) >= 110 and similarity.max() < 0.9999
+
+
+def test_a_policy_knows_what_it_was_trained_with_else_what_can_be_looked_up():
+    looked_up, _ = known_instructions({}, LANGUAGE_MODEL)
+    assert PROBE in looked_up and len(looked_up) == len(instruction_table())
+    card = {"data": {"instructions": ["fold the towel"]}}
+    assert known_instructions(card, LANGUAGE_MODEL)[0] == ["fold the towel"]
+    assert known_instructions({}, None) == ([], True)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,8 @@ def test_an_inactive_task_ends_the_one_at_hand_once():
     [
         (Task(2, SOUP, True, 100 * S), "stamped 90 s in the future"),
         (Task(2, "  ", True, 5 * S), "no instruction"),
+        (Task(2, SOUP + " now" * 200, True, 5 * S), "816 characters, more than 500"),
+        (Task(2, SOUP + "\n/task", True, 5 * S), r"do not print: 'pick up the soup\\n/task'"),
     ],
 )
 def test_a_bad_task_is_refused_and_leaves_none(bad, message):

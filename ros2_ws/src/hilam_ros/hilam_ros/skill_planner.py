@@ -6,16 +6,20 @@ import time
 from array import array
 
 import numpy as np
-from hilam_msgs.msg import LatentSkill, Observation
+from hilam_msgs.msg import KnownInstructions, LatentSkill, Observation
 
+from hilam_core.policy.language import known_instructions
 from hilam_core.runtime.control import SkillPlanner
 from hilam_core.runtime.schedule import PlanSchedule
-from hilam_ros.node import run_node
+from hilam_ros.node import LATCHED, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 
 class SkillPlannerNode(PolicyNode):
-    """Publishes `skill`. A refused observation gives none; in real time the last one then becomes too old."""
+    """Publishes `skill`, and which instructions the policy knows.
+
+    A refused observation gives no skill; in real time the last one then becomes too old.
+    """
 
     def __init__(self) -> None:
         super().__init__("skill_planner")
@@ -30,6 +34,9 @@ class SkillPlannerNode(PolicyNode):
         self.follow_task()
         self.listen(Observation, "observation", self.on_observation, self.newest_or_all())
         self.require_readers(self.publisher)
+        known, others = known_instructions(self.policy.card, self.policy.language_model)
+        self.known = self.create_publisher(KnownInstructions, "known_instructions", LATCHED)
+        self.known.publish(KnownInstructions(instructions=known, others=others))
 
     def on_task(self) -> None:
         """Learn the instruction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hilam_core.runtime.episode import CANCELLED, FAILED, STOPPED, SUCCESS, Epis
 from hilam_core.runtime.health import InputHealth
 from hilam_core.runtime.peers import Peers
 from hilam_core.runtime.record import EpisodeRecorder, RecordedSkill, summary_lines
+from hilam_core.runtime.tasks import check_instruction
 from hilam_core.runtime.timing import Cycle, TimeAccount, summarize_ms
 from hilam_ros import STACK_NODES
 from hilam_ros.messages import image_array, stamp_to_ns
@@ -87,7 +89,8 @@ class TaskServer(StackNode):
         self.reset_client = self.create_client(ResetSimulation, "reset_simulation")
         self.begin_client = self.create_client(Trigger, "begin_simulation")
         self.subscribe()
-        self.create_service(Trigger, "~/declare_success", self.on_declared_success)
+        for service, outcome in (("~/declare_success", SUCCESS), ("~/declare_failure", FAILED)):
+            self.create_service(Trigger, service, partial(self.on_declared, outcome))
         self.create_steady_timer(0.05, self.supervise)
 
     def subscribe(self) -> None:
@@ -155,12 +158,15 @@ class TaskServer(StackNode):
             return f"episode {self.current.number} is under way: '{doing}'"
         if not (math.isfinite(goal.time_limit_s) and goal.time_limit_s >= 0):
             return f"time_limit_s is {goal.time_limit_s}, must be a number from 0"
+        if not self.simulated and goal.start.suite:
+            return f"a real arm cannot be reset to {goal.start.suite}, task '{goal.start.task}'"
+        if goal.instruction or not self.simulated:
+            try:
+                check_instruction(goal.instruction)
+            except HilamError as error:
+                return str(error)
         if self.simulated:
             return "" if goal.start.suite else "the goal has no start, and a simulation is reset to one"
-        if goal.start.suite:
-            return f"a real arm cannot be reset to {goal.start.suite}, task '{goal.start.task}'"
-        if not goal.instruction.strip():
-            return "the goal has no instruction"
         return "" if goal.time_limit_s else "time_limit_s is 0: nobody would end the episode"
 
     def on_accepted(self, handle: Any) -> None:
@@ -174,11 +180,13 @@ class TaskServer(StackNode):
         self.finish(CANCELLED, "the goal was cancelled")
         return CancelResponse.ACCEPT
 
-    def on_declared_success(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """task_server/declare_success: the operator is the judge."""
+    def on_declared(
+        self, outcome: str, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """task_server/declare_success and declare_failure: the operator is the judge."""
         response.success = self.current is not None and self.current.episode.began
         if response.success:
-            self.finish(SUCCESS, f"the operator says so, after {self.current.episode.steps} steps")
+            self.finish(outcome, f"the operator says so, after {self.current.episode.steps} steps")
         else:
             response.message = "no episode is under way"
         return response
