@@ -9,7 +9,7 @@ openings for the other clips that no stage holds out, and prints how much of the
 held-out demonstrations, which it never fits.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ class Config:
     share: float = 0.1
     """Share of the demonstrations of each file whose actions are used."""
     out: Path = Path("data/libero_object/decoded.h5")
-    """File to write; one that holds those of another camera, gap, data or choice of episodes stays."""
+    """File to write; one that holds those of other cameras, another gap, data or choice of episodes stays."""
     steps: int = 2000
     """Optimisation steps of 256 samples; more than 2000 change little."""
     seed: int = 0
@@ -64,17 +64,17 @@ class Config:
 
 def main(config: Config) -> None:
     store = LatentStore.read(config.latents).require_current()
-    camera, gap = store.lineage.camera, store.lineage.gap
-    episodes = read_demonstrations(config.data, (camera,), config.read)
+    cameras, gap = store.lineage.cameras, store.lineage.gap
+    episodes = read_demonstrations(config.data, cameras, config.read)
     require_one_robot(episodes, hand=True)
     training, held_out = split_held_out(episodes)
-    unlabelled = read_clips(config.unlabelled, (camera,), config.read) if config.unlabelled else []
+    unlabelled = read_clips(config.unlabelled, cameras, config.read) if config.unlabelled else []
     labelled, rest = labelled_and_rest(training, held_out, config.share, unlabelled)
     if not rest:
         raise ConfigError(f"nothing to decode: share {config.share} labels all demonstrations")
     store.require_clips([*training, *held_out, *rest])
     attrs = {
-        **asdict(store.lineage),
+        **store.lineage.attrs,
         "data": [str(path.resolve()) for path in [*config.data, *config.unlabelled]],
         **config.read.selection,
         "labelled": sorted(episode.key for episode in labelled),
@@ -90,7 +90,7 @@ def main(config: Config) -> None:
     decoded = {
         clip.key: {"labels": within_labels(decoder.decode(store[clip.key]["z"]), known)} for clip in rest
     }
-    contents = {clip.key: clip.content_hash((camera,)) for clip in rest}
+    contents = {clip.key: clip.content_hash(cameras) for clip in rest}
     LabelStore(decoded, attrs, contents).write(config.out)
     if held_out:
         print_explained(decoder, store, held_out)

@@ -29,7 +29,7 @@ from hilam_core.data import (
 )
 from hilam_core.distributed import gather, is_main_process, main_process_first, mine, own_device
 from hilam_core.errors import ConfigError, DataError
-from hilam_core.lam import action_probe, extract_latents, load_lam
+from hilam_core.lam import action_probe, extract_views, load_lam
 from hilam_core.precision import Precision
 from hilam_core.program import run_program
 from hilam_core.training import stage_program
@@ -45,10 +45,10 @@ class Config:
     data: list[Path] = field(default_factory=lambda: [Path("data/libero_object")])
     """Demonstrations (*.hdf5), LeRobot datasets or videos: files, or folders of them."""
     out: Path = Path("data/libero_object/latents.h5")
-    """File to write; one that holds those of another camera, gap, data or choice of episodes stays."""
-    camera: str | None = None
-    """Camera whose frames are labelled, by default the first that the model learned from; a video counts as
-    this one."""
+    """File to write; one that holds those of other cameras, another gap, data or choice of episodes stays."""
+    cameras: tuple[str, ...] = ()
+    """Cameras whose frames are labelled, by default those that the model learned from; z^l has a part of
+    each. A video shows one, which counts as the first."""
     gap: int | None = None
     """Gap k between the two frames; by default the one in the model's card."""
     read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
@@ -71,24 +71,24 @@ class Config:
 def main(config: Config) -> None:
     card, model = load_card(config.lam), load_lam(config.lam, str(own_device(config.device)))
     gap = model.gap if config.gap is None else config.gap
-    camera = config.camera or learned_camera(config, card)
+    cameras = config.cameras or learned_cameras(config, card)
     with main_process_first():
-        clips = read_clips(config.data, (camera,), config.read)
+        clips = read_clips(config.data, cameras, config.read)
     require_rate(clips, card["data"].get("fps") or clips[0].fps, config.lam)
     for clip in clips:
         if len(clip) <= gap:
             raise DataError(f"{clip.key} has {len(clip)} frames, latent actions {gap} frames apart need more")
-    lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), camera, gap)
-    attrs = LatentStore.attrs_of(lineage, config.data, config.read, clips, model.latent_dim)
+    lineage = Lineage(str(config.lam.resolve()), checkpoint_hash(config.lam), cameras, gap)
+    attrs = LatentStore.attrs_of(lineage, config.data, config.read, clips, model.latent_dim * len(cameras))
     LatentStore.check_target(config.out, attrs)
     bar = tqdm(total=len(mine(clips)), desc="latent actions", unit="clip")
     if config.ray is None:
         own = {}
         for clip in mine(clips):
-            own[clip.key] = extract_latents(model, clip.frames[camera], gap, precision=config.precision)
+            own[clip.key] = extract_views(model, clip, cameras, gap, config.precision)
             bar.update()
     else:
-        own = extract_on_cluster(config, [clip.key for clip in mine(clips)], camera, gap, bar)
+        own = extract_on_cluster(config, [clip.key for clip in mine(clips)], cameras, gap, bar)
     bar.close()
     parts = {key: z for part in gather(own) for key, z in part.items()}
     if not is_main_process():
@@ -96,23 +96,23 @@ def main(config: Config) -> None:
     latents = {
         clip.key: {"z": parts[clip.key], "valid": np.int64(len(parts[clip.key]) - gap)} for clip in clips
     }
-    contents = {clip.key: clip.content_hash((camera,)) for clip in clips}
+    contents = {clip.key: clip.content_hash(cameras) for clip in clips}
     LatentStore(latents, attrs, contents).write(config.out)
     probe_actions(latents, clips, gap)
     print(f"{config.out}: {len(latents)} clips, {sum(len(c) for c in clips)} latent actions, k = {gap}")
 
 
-def learned_camera(config: Config, card: dict) -> str:
-    """The first camera that the model learned from, or the first of the data where its card names none."""
-    return (card["program"].get("cameras") or camera_names(config.data, config.read))[0]
+def learned_cameras(config: Config, card: dict) -> tuple[str, ...]:
+    """The cameras that the model learned from, or the first of the data where its card names none."""
+    return tuple(card["program"].get("cameras") or camera_names(config.data, config.read)[:1])
 
 
 def extract_on_cluster(
-    config: Config, keys: list[str], camera: str, gap: int, bar: tqdm
+    config: Config, keys: list[str], cameras: tuple[str, ...], gap: int, bar: tqdm
 ) -> dict[str, np.ndarray]:
     """z^l by clip, computed on the machines of a Ray cluster."""
     found = {}
-    with open_pool(config.workers, make_labeller, (config, camera, gap), config.ray) as pool:
+    with open_pool(config.workers, make_labeller, (config, cameras, gap), config.ray) as pool:
         for key in keys:
             pool.submit(key, key)
         while pool.pending:
@@ -121,11 +121,11 @@ def extract_on_cluster(
     return found
 
 
-def make_labeller(config: Config, camera: str, gap: int) -> Callable[[str], np.ndarray]:
+def make_labeller(config: Config, cameras: tuple[str, ...], gap: int) -> Callable[[str], np.ndarray]:
     """On a machine of a cluster: the function that labels the clip of a key."""
     model = load_lam(config.lam, str(own_device(config.device)))
-    clips = {clip.key: clip for clip in read_clips(config.data, (camera,), config.read)}
-    return lambda key: extract_latents(model, clips[key].frames[camera], gap, precision=config.precision)
+    clips = {clip.key: clip for clip in read_clips(config.data, cameras, config.read)}
+    return lambda key: extract_views(model, clips[key], cameras, gap, config.precision)
 
 
 def probe_actions(latents: dict, clips: list[Clip], gap: int) -> None:

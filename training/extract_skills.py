@@ -3,13 +3,13 @@ r"""Label clips with skills: boundaries and one vector per segment, at frame rat
     python training/extract_skills.py --skills runs/skills --latents data/libero_object/latents.h5 \
         --out data/libero_object/skills.h5
 
-Reads a skill model, and latent actions of the model, camera and gap it was trained with. Writes one HDF5
+Reads a skill model, and latent actions of the model, cameras and gap it was trained with. Writes one HDF5
 file with zbar^s and boundaries of each stage, prints how boundaries agree with the recorded phases on
 held-out demonstrations, and draws skill strips and the segments with the most similar skills.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ class Config:
     read: tyro.conf.OmitArgPrefixes[ReadConfig] = field(default_factory=ReadConfig)
     """What to read of the data."""
     out: Path = Path("data/libero_object/skills.h5")
-    """File to write; one that holds those of another camera, gap, data or choice of episodes stays."""
+    """File to write; one that holds those of other cameras, another gap, data or choice of episodes stays."""
     strips: int = 3
     """Number of held-out clips to draw; 0 draws no picture."""
     tolerances: tuple[int, ...] = (3, 5)
@@ -71,15 +71,15 @@ def main(config: Config) -> None:
     attrs = {
         "skills": str(config.skills.resolve()),
         "skills_hash": checkpoint_hash(config.skills),
-        **asdict(store.lineage),
+        **store.lineage.attrs,
         **{name: store.attrs.get(name) for name in ("data", "data_hash", *config.read.selection)},
         "stages": len(model.config.chunk_lengths),
         "skill_dim": model.config.width,
     }
     SkillStore.check_target(config.out, attrs)
-    camera, gap = store.lineage.camera, store.lineage.gap
+    cameras, gap = store.lineage.cameras, store.lineage.gap
     with main_process_first():
-        clips = [clip for clip in read_clips(config.data, (camera,), config.read) if clip.key in store]
+        clips = [clip for clip in read_clips(config.data, cameras, config.read) if clip.key in store]
     store.require_clips(clips)
     language: dict[str, np.ndarray] = {}
     if model.config.language_model:
@@ -102,7 +102,7 @@ def main(config: Config) -> None:
     if phases:
         report_segmentation(config, skills, phases, attrs["stages"], shifts)
         if config.strips:
-            frames = {clip.key: clip.frames[camera] for clip in held_out}
+            frames = {clip.key: clip.frames[cameras[0]] for clip in held_out}
             picture = config.skills / "neighbours.png"
             draw_neighbours(picture, frames, segments_of(skills, phases, attrs["stages"]))
             print(f"wrote {picture}")
@@ -111,7 +111,7 @@ def main(config: Config) -> None:
     for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
         # Below folders named like the clip, so that no two clips share a picture.
         picture = config.skills / "strips" / f"{clip.key}.png"
-        frames = clip.frames[camera]
+        frames = clip.frames[cameras[0]]
         draw_strip(picture, frames, skills[clip.key], phases.get(clip.key), clip.instruction)
         print(f"wrote {picture}")
     print(f"{config.out}: {len(skills)} clips, {attrs['stages']} stages")

@@ -216,7 +216,7 @@ def main(config: Config) -> None:
     else:
         store = LabelStore.read(config.decoded).require_current()
         training = with_decoded(config, store, training, held_out)
-        origin = {"decoded": {name: store.attrs[name] for name in ("lam_hash", "camera", "gap", "labelled")}}
+        origin = {"decoded": {name: store.attrs[name] for name in ("lam_hash", "cameras", "gap", "labelled")}}
     policy.to(own_device(config.train.device))  # pi^h labels all frames there
     labels, test = label(policy, training), label(policy, held_out) if held_out else None
     if config.pretrained is None:

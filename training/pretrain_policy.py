@@ -11,7 +11,7 @@ pretrained on latent actions instead. Ctrl-C saves; the same command continues.
         --skills data/video/skills.h5
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -138,10 +138,10 @@ def read_skills(config: Config, latents: LatentStore, clips: list[Clip]) -> tupl
 def main(config: Config) -> None:
     writable_folder(config.out)
     latents = LatentStore.read(config.latents)
-    camera = latents.lineage.camera
+    labelled = latents.lineage.cameras
     with main_process_first():
         config.cameras = config.cameras or camera_names(config.data, config.read)
-        clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, camera))), config.read)
+        clips = read_clips(config.data, tuple(dict.fromkeys((*config.cameras, *labelled))), config.read)
     latents.require_clips(clips).require_current()
     reads_skills = config.hierarchical or config.latent_stage
     skills, stage = read_skills(config, latents, clips) if reads_skills else (None, 0)
@@ -168,11 +168,11 @@ def main(config: Config) -> None:
             **({"skills": skills.attrs["skills_hash"]} if skills else {}),
         },
         identity={
-            "camera": camera,
+            "cameras": labelled,
             "gap": latents.lineage.gap,
             "stages": [stage, config.latent_stage],
         },
-        lineage=asdict(latents.lineage),
+        lineage=latents.lineage.attrs,
         stage="pretrained",
         skill_stage=stage or None,
         latent_stage=config.latent_stage,

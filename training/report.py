@@ -366,13 +366,13 @@ def draw_strips(config: Config) -> None:
     assert config.skills is not None
     store = SkillStore.read(config.skills)
     data = list(config.data) or [Path(path) for path in store.attrs["data"]]
-    found = read_clips(data, (store.lineage.camera,), ReadConfig.reading(store.attrs))
+    found = read_clips(data, store.lineage.cameras, ReadConfig.reading(store.attrs))
     clips = [clip for clip in found if clip.key in store]
     store.require_clips(clips)
     held_out = split_held_out(clips)[1] or clips
     for clip in held_out[:: max(1, len(held_out) // max(1, config.strips))][: config.strips]:
         picture = config.out / "strips" / f"{clip.key}.png"
-        frames, phases = clip.frames[store.lineage.camera], getattr(clip, "phases", None)
+        frames, phases = clip.frames[store.lineage.cameras[0]], getattr(clip, "phases", None)
         draw_strip(picture, frames, store[clip.key], phases, clip.instruction)
         print(f"wrote {picture}")
 

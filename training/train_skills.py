@@ -7,7 +7,7 @@ FDM decodes predictions); writes runs/skills/{model.safetensors, card.json, tens
 project's model are learned without L_rec, which the card then says. Ctrl-C saves; the same command continues.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -79,12 +79,12 @@ def main(config: Config) -> None:
         language_dim=language_dim(language_model) if language_model else 0,
     )
     with main_process_first():
-        clips = read_clips(config.data, (lineage.camera,), config.read)
+        clips = read_clips(config.data, lineage.cameras, config.read)
     store.require_clips(clips)
     training, held_out = hold_out(clips)
     language = embed_clips(clips, config.model.language_model) if config.model.language_model else None
-    batches = SkillBatches(training, store, lineage.camera, lineage.gap, language)
-    test = SkillBatches(held_out, store, lineage.camera, lineage.gap, language)
+    batches = SkillBatches(training, store, lineage.cameras, lineage.gap, language)
+    test = SkillBatches(held_out, store, lineage.cameras, lineage.gap, language)
     rec_frames = 0 if lam is None else config.loss.rec_frames
 
     torch.manual_seed(config.train.seed)
@@ -97,8 +97,13 @@ def main(config: Config) -> None:
         (lambda m: evaluate_skills(m, test)) if held_out else None,
         describe_data(config.data, clips),
         parents={"lam": lineage.lam_hash},
-        identity={"loss": config.loss, "rec": lam is not None, "camera": lineage.camera, "gap": lineage.gap},
-        lineage=asdict(lineage),
+        identity={
+            "loss": config.loss,
+            "rec": lam is not None,
+            "cameras": lineage.cameras,
+            "gap": lineage.gap,
+        },
+        lineage=lineage.attrs,
         **({"without_rec": without_rec} if without_rec else {}),
     )
 
@@ -117,7 +122,7 @@ def find_lam(config: Config, store: LatentStore) -> tuple[LatentActionModel | No
                 f"{config.latents} was made by {folder}, which is not there: give --lam, or leave L_rec out "
                 "with --loss.rec 0"
             )
-        given = Lineage(str(folder.resolve()), checkpoint_hash(folder), lineage.camera, lineage.gap)
+        given = Lineage(str(folder.resolve()), checkpoint_hash(folder), lineage.cameras, lineage.gap)
         lineage.require(config.latents, given, folder)
         lam = load_lam(folder).requires_grad_(False)
         if lam.target_size:

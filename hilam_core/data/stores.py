@@ -28,16 +28,24 @@ Fields = dict[str, type[np.generic]]
 
 @dataclass(frozen=True)
 class Lineage:
-    """What identifies latent actions: model, camera and gap. What is built on them repeats it."""
+    """What identifies latent actions: model, cameras and gap. What is built on them repeats it."""
 
     lam: str
     """Folder of the latent action model; empty for a model of another project."""
     lam_hash: str
     """Hash of that model's weights; of another project's model any name that tells it from others."""
-    camera: str
-    """Camera whose frames the model read."""
+    cameras: tuple[str, ...]
+    """Cameras whose frames the model read: z^l has a part of each, in this order."""
     gap: int
     """k, in frames."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cameras", tuple(self.cameras))  # JSON knows lists alone
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """As JSON keeps it."""
+        return {**asdict(self), "cameras": list(self.cameras)}
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any], source: Path | str) -> Self:
@@ -50,10 +58,12 @@ class Lineage:
             ) from None
 
     def require(self, name: Path | str, other: "Lineage", other_name: Path | str) -> None:
-        """DataError where `other` is another model, camera or gap; the names say whose lineages these are."""
-        for what in ("lam_hash", "camera", "gap"):
+        """DataError where `other` has another model, gap or cameras; the names say whose they are."""
+        for what in ("lam_hash", "cameras", "gap"):
             mine, theirs = getattr(self, what), getattr(other, what)
             if mine != theirs:
+                if what == "cameras":
+                    mine, theirs = ", ".join(mine), ", ".join(theirs)
                 if what == "lam_hash":
                     what, mine, theirs = "latent action model", self._model(), other._model()
                 raise DataError(
@@ -79,7 +89,7 @@ class _Store(Mapping[str, Arrays]):
         contents: dict[str, str] | None = None,
         path: Path | None = None,
     ):
-        """attrs: at least the lineage; contents: key -> `Clip.content_hash` of the lineage's camera."""
+        """attrs: at least the lineage; contents: key -> `Clip.content_hash` of the lineage's cameras."""
         self.clips, self.attrs, self.contents, self.path = clips, attrs, contents or {}, path
 
     def __getitem__(self, key: str) -> Arrays:
@@ -165,8 +175,8 @@ class _Store(Mapping[str, Arrays]):
     def check_target(cls, path: str | Path, attrs: Mapping[str, Any]) -> None:
         """Refuse, before the work, a file that cannot be written or whose content would be lost.
 
-        What the same extraction wrote, also with an older model, is replaced; that of another camera, gap or
-        data, or of others of its episodes, is not.
+        What the same extraction wrote, also with an older model, is replaced; that of other cameras, another
+        gap or data, or of others of its episodes, is not.
 
         Raises:
             FileError: such a file, a folder, or a place that cannot be written.
@@ -184,7 +194,7 @@ class _Store(Mapping[str, Arrays]):
             old = None
         if old is None:
             raise FileError(f"{path} is no file of {cls.kind}: choose another, or move it away")
-        for name in ("camera", "gap", "data", *ReadConfig().selection):
+        for name in ("cameras", "gap", "data", *ReadConfig().selection):
             if old.get(name) != attrs.get(name):
                 raise FileError(
                     f"{path} holds {cls.kind} of {name} {old.get(name)}, not {attrs.get(name)}: "
@@ -201,18 +211,18 @@ class _Store(Mapping[str, Arrays]):
 
     def require_clips(self, clips: Iterable[Clip]) -> Self:
         """DataError unless each clip is there, of this length and made of the frames it has now."""
-        camera = self.lineage.camera
+        cameras = self.lineage.cameras
         for clip in clips:
             steps = len(self[clip.key][next(iter(self.fields(self.attrs)))])
             if steps != len(clip):
                 raise DataError(f"{self.path}: {clip.key} has {steps} steps, now {len(clip)}: extract again")
             if clip.key not in self.contents:
                 continue
-            if camera not in clip.frames:
+            if not set(cameras) <= clip.frames.keys():
                 raise DataError(
-                    f"{self.path} is of camera {camera!r}, {clip.key} shows {', '.join(clip.frames)}"
+                    f"{self.path} is of {', '.join(cameras)}, {clip.key} shows {', '.join(clip.frames)}"
                 )
-            if clip.content_hash((camera,)) != self.contents[clip.key]:
+            if clip.content_hash(cameras) != self.contents[clip.key]:
                 raise DataError(
                     f"{self.path}: {clip.key} has changed since (data_hash differs): extract again"
                 )
@@ -255,10 +265,10 @@ class LatentStore(_Store):
     ) -> dict[str, Any]:
         """Attributes of the latent actions of `clips`, which `config` chooses of what `paths` hold."""
         return {
-            **asdict(lineage),
+            **lineage.attrs,
             "data": [str(path.resolve()) for path in as_list(paths)],
             **config.selection,
-            "data_hash": content_hash(clips, (lineage.camera,)),
+            "data_hash": content_hash(clips, lineage.cameras),
             "latent_dim": latent_dim,
         }
 

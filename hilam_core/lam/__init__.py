@@ -6,7 +6,7 @@ One protocol (`protocol`), two implementations: the compact pair and UniSkill's.
 from hilam_core.lam.batches import FramePairs
 from hilam_core.lam.compact import CompactConfig, CompactLAM
 from hilam_core.lam.evaluate import action_probe, evaluate_lam
-from hilam_core.lam.extract import extract_latents
+from hilam_core.lam.extract import extract_latents, extract_views
 from hilam_core.lam.model import load_lam
 from hilam_core.lam.protocol import LatentActionModel, to_input
 from hilam_core.lam.uniskill import UniSkillConfig, UniSkillLAM
@@ -21,6 +21,7 @@ __all__ = [
     "action_probe",
     "evaluate_lam",
     "extract_latents",
+    "extract_views",
     "load_lam",
     "to_input",
 ]

@@ -1,11 +1,15 @@
-"""z^l of whole clips: every frame is encoded once."""
+"""z^l of whole clips: every frame is encoded once, and of several cameras z^l has a part of each."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hilam_core.data import Clip
+from hilam_core.data.frames import Frames
 from hilam_core.errors import DataError
 from hilam_core.lam.protocol import LatentActionModel
 from hilam_core.precision import Precision, autocast, choose_precision
@@ -14,7 +18,7 @@ from hilam_core.precision import Precision, autocast, choose_precision
 @torch.no_grad()
 def extract_latents(
     model: LatentActionModel,
-    frames: np.ndarray,
+    frames: np.ndarray | Frames,
     gap: int,
     batch_size: int = 64,
     precision: Precision = "float32",
@@ -38,3 +42,19 @@ def extract_latents(
         waiting = [features[pairs:]]
     z_TZ = torch.cat(z).float().cpu().numpy()
     return np.concatenate([z_TZ, np.repeat(z_TZ[-1:], gap, 0)])
+
+
+def extract_views(
+    model: LatentActionModel, clip: Clip, cameras: Sequence[str], gap: int, precision: Precision = "float32"
+) -> np.ndarray:
+    """z^l float32 [T, V * Z] of a clip: the same IDM's of each of V cameras, beside each other.
+
+    A camera on the hand shows what a fixed one hardly does: turns, and motion along the line of sight.
+
+    Raises:
+        DataError: the clip lacks a camera, or is too short.
+    """
+    if lacking := [camera for camera in cameras if camera not in clip.frames]:
+        raise DataError(f"{clip.key} has no camera {lacking[0]!r}, only {', '.join(clip.frames)}")
+    views = [extract_latents(model, clip.frames[camera], gap, precision=precision) for camera in cameras]
+    return np.concatenate(views, 1)

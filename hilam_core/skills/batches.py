@@ -18,13 +18,13 @@ class SkillBatches:
         self,
         clips: Sequence[Clip],
         latents: Mapping[str, dict[str, np.ndarray]],
-        camera: str,
+        cameras: Sequence[str],
         gap: int,
         language: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """language: of each clip its instruction's embedding [L], for a model that reads it."""
         self.language = None if language is None else [language[clip.key] for clip in clips]
-        self.clips, self.camera, self.gap = list(clips), camera, gap
+        self.clips, self.cameras, self.gap = list(clips), tuple(cameras), gap
         self.z = [latents[clip.key]["z"][: int(latents[clip.key]["valid"])] for clip in clips]
         for clip, z in zip(clips, self.z, strict=True):
             if len(z) < 3:
@@ -38,8 +38,8 @@ class SkillBatches:
     def batch(
         self, indices: Sequence[int], rng: np.random.Generator, rec_frames: int
     ) -> dict[str, np.ndarray]:
-        """z [B, T, Z], mask [B, T], language [B, L] where read; of R predictions to decode row, time, and
-        frames now, future."""
+        """z [B, T, Z], mask [B, T], language [B, L] where read; of R predictions to decode row and time,
+        and of each and its V cameras frames now, future [R * V, ...]; R * V is about `rec_frames`."""
         longest = max(len(self.z[i]) for i in indices)
         z = np.zeros((len(indices), longest, self.z[0].shape[1]), np.float32)
         mask = np.zeros((len(indices), longest), bool)
@@ -49,11 +49,16 @@ class SkillBatches:
         if self.language is not None:
             batch["language"] = np.stack([self.language[i] for i in indices])
         if rec_frames:
-            rows = rng.integers(0, len(indices), rec_frames)
+            rows = rng.integers(0, len(indices), max(1, rec_frames // len(self.cameras)))
             times = np.array([rng.integers(0, len(self.z[indices[r]]) - 1) for r in rows])
-            frames = [self.clips[indices[r]].frames[self.camera] for r in rows]
             # The prediction made at t is of z^l_{t+1}, which leads from frame t+1 to frame t+1+k.
-            batch["now"] = stack_images([f[t + 1] for f, t in zip(frames, times, strict=True)])
-            batch["future"] = stack_images([f[t + 1 + self.gap] for f, t in zip(frames, times, strict=True)])
+            for name, step in (("now", 1), ("future", 1 + self.gap)):
+                batch[name] = stack_images(
+                    [
+                        self.clips[indices[r]].frames[camera][t + step]
+                        for r, t in zip(rows, times, strict=True)
+                        for camera in self.cameras
+                    ]
+                )
             batch.update(rows=rows, times=times)
         return batch

@@ -21,7 +21,7 @@ class LossConfig:
     """lambda_ratio, of the target chunk lengths. H-Net uses 0.03 beside its cross-entropy; the l1 here
     ends near 0.1, and this holds the lengths near their targets."""
     rec_frames: int = 32
-    """Frames decoded for L_rec in each batch; 0 leaves L_rec out."""
+    """Frames of all cameras decoded for L_rec in each batch; 0 leaves L_rec out."""
     motion_gain: float = 20.0
     """How much more a moving pixel counts in L_rec."""
 
@@ -56,7 +56,7 @@ def skill_loss(
     scalars = {"latent": latent.detach()}
     if "now" in batch:
         assert lam is not None, "L_rec needs the latent action model"
-        chosen = predicted[batch["rows"], batch["times"]]
+        chosen = predicted[batch["rows"], batch["times"]].reshape(-1, lam.latent_dim)  # a row a camera
         rec, _ = lam.decoding_loss(batch["now"], batch["future"], chosen, config.motion_gain)
         loss = loss + config.rec * rec
         scalars["rec"] = rec.detach()

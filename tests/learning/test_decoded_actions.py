@@ -51,7 +51,7 @@ def place(tmp_path_factory):
     rng = np.random.default_rng(0)
     mix = rng.normal(size=(7, 8))
     latents = {e.key: {"z": latents_of(e, mix, rng), "valid": np.int64(len(e) - GAP)} for e in episodes}
-    attrs = {"lam": "", "lam_hash": "hand-made", "camera": "agentview", "gap": GAP}
+    attrs = {"lam": "", "lam_hash": "hand-made", "cameras": ["agentview"], "gap": GAP}
     LatentStore(latents, attrs).write(folder / "data/libero_object/latents.h5")
     result = program("decode_actions", "--share", 0.3, "--steps", 400, "--device", "cpu", cwd=folder)
     assert result.code == 0, result.errors

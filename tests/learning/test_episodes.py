@@ -22,7 +22,7 @@ from hilam_core.data import (
 from hilam_core.errors import ConfigError, DataError
 from hilam_core.video import read_video, write_video
 
-LINEAGE = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": 2}
+LINEAGE = {"lam": "", "lam_hash": "abc", "cameras": ["agentview"], "gap": 2}
 
 
 def test_demonstrations_come_upright_and_complete(tmp_path):
@@ -397,7 +397,7 @@ def test_stores_round_trip_and_refuse_what_does_not_fit(tmp_path):
         again.require_clips([Clip(key="a/demo_0", frames={"agentview": frames["agentview"][:6]})])
     with pytest.raises(DataError, match="a/demo_0 has changed since"):
         again.require_clips([Clip(key="a/demo_0", frames={"agentview": 255 - frames["agentview"]})])
-    with pytest.raises(DataError, match="of camera 'agentview', a/demo_0 shows wrist"):
+    with pytest.raises(DataError, match="is of agentview, a/demo_0 shows wrist"):
         again.require_clips([Clip(key="a/demo_0", frames={"wrist": frames["agentview"]})])
     with pytest.raises(DataError, match="'latents', not 'skills'"):
         SkillStore.read(tmp_path / "latents.h5")
@@ -412,7 +412,7 @@ def test_stores_round_trip_and_refuse_what_does_not_fit(tmp_path):
             {"lam_hash": "xyz"},
             r"latent action model of another project \(abc\) and of another project \(xyz\)",
         ),
-        ({"camera": "wrist"}, "camera agentview and wrist"),
+        ({"cameras": ["wrist", "top"]}, "cameras agentview and wrist, top"),
         ({"gap": 3}, "gap 2 and 3"),
     ],
 )

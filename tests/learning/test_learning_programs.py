@@ -47,7 +47,7 @@ def test_the_chain_leaves_stores_that_fit_the_demonstrations(chain):
     lam, skills = load_card(chain / "runs/lam", "lam"), load_card(chain / "runs/skills", "skills")
     latents = LatentStore.read(chain / "data/libero_object/latents.h5").require_clips(episodes)
     stored = SkillStore.read(chain / "data/libero_object/skills.h5").require_clips(episodes)
-    lineage = Lineage(str(chain / "runs/lam"), lam["weights_sha256"], "agentview", 4)
+    lineage = Lineage(str(chain / "runs/lam"), lam["weights_sha256"], ("agentview",), 4)
     assert latents.lineage == stored.lineage == Lineage.of_card(skills, "runs/skills") == lineage
     assert (latents.attrs["latent_dim"], stored.attrs["skill_dim"], stored.stages) == (8, 16, 2)
     assert latents.attrs["data_hash"] == stored.attrs["data_hash"] == content_hash(episodes, ("agentview",))
@@ -88,7 +88,7 @@ def test_a_report_reads_the_frames_that_skills_and_model_were_made_of(chain, tmp
 def test_the_shipped_skill_model_names_the_shipped_latent_action_model():
     lam, skills = (ROOT / "checkpoints" / name for name in ("libero_object_lam", "libero_object_skills"))
     lineage = Lineage.of_card(load_card(skills, "skills"), skills)
-    assert lineage.lam_hash == checkpoint_hash(lam) and (lineage.camera, lineage.gap) == ("agentview", 8)
+    assert lineage.lam_hash == checkpoint_hash(lam) and (lineage.cameras, lineage.gap) == (("agentview",), 8)
     with pytest.raises(CheckpointError, match="which latent actions it knows: train it again"):
         Lineage.of_card(load_card(lam), lam)
 
@@ -98,6 +98,23 @@ def test_a_finished_run_is_not_trained_again(chain):
     result = program("train_lam", *LAM, "--train.steps", 20, cwd=chain)
     assert result.code == 0, result.errors
     assert (chain / "runs/lam/model.safetensors").read_bytes() == before
+
+
+def test_latents_of_two_cameras_lie_beside_each_other_and_train_skills(chain):
+    both = ("agentview", "eye_in_hand")
+    for out, cameras in (("hand.h5", both[1:]), ("both.h5", both)):
+        given = ("--cameras", *cameras, "--out", f"views/{out}")
+        assert program("extract_latents", *given, cwd=chain).code == 0
+    latents = LatentStore.read(chain / "views/both.h5")
+    assert (latents.lineage.cameras, latents.latent_dim) == (both, 16)
+    apart = [LatentStore.read(chain / file) for file in ("data/libero_object/latents.h5", "views/hand.h5")]
+    for key in latents:
+        np.testing.assert_array_equal(latents[key]["z"], np.hstack([store[key]["z"] for store in apart]))
+
+    given = ("--latents", "views/both.h5", "--out", "views/skills", *SKILLS, "--train.steps", 2)
+    assert program("train_skills", *given, cwd=chain).code == 0
+    card = load_card(chain / "views/skills", "skills")
+    assert card["lineage"]["cameras"] == list(both) and "without_rec" not in card
 
 
 def test_the_seed_decides_the_weights(chain):
@@ -114,9 +131,9 @@ def test_the_seed_decides_the_weights(chain):
         ("train_lam", [*LAM, "--train.steps", 20, "--train.seed", 1], "other train.seed (0, now 1)"),
         ("train_lam", [*LAM, "--out", "runs/lam/card.json"], "cannot write to the folder 'runs/lam/c"),
         ("extract_latents", ["--lam", "runs/skills"], "kind 'skills', not 'lam'"),
-        ("extract_latents", ["--camera", "wrist"], "no camera 'wrist' in demo_0; there are: agentview"),
+        ("extract_latents", ["--cameras", "wrist"], "no camera 'wrist' in demo_0; there are: agentview"),
         ("train_skills", ["--latents", "runs/lam/card.json"], "cannot be read as stored latents"),
-        ("extract_latents", ["--camera", "eye_in_hand"], "latents of camera agentview, not eye_in_hand"),
+        ("extract_latents", ["--cameras", "eye_in_hand"], "of cameras ['agentview'], not ['eye_in_hand']"),
         ("extract_latents", ["--limit", 1], "holds latents of limit None, not 1: choose another file"),
         ("extract_latents", ["--gap", 5], "latents.h5 holds latents of gap 4, not 5"),
         ("extract_latents", ["--episodes", 2], "latents.h5 holds latents of episodes None, not [2]"),
@@ -140,7 +157,7 @@ def test_what_does_not_fit_is_refused_in_one_line(chain, name, arguments, messag
         assert program("train_lam", *LAM, "--train.steps", 1, "--out", "runs/other", cwd=chain).code == 0
         for given in (
             ("--lam", "runs/other", "--out", "other.h5"),
-            ("--camera", "eye_in_hand", "--out", "eye.h5"),
+            ("--cameras", "eye_in_hand", "--out", "eye.h5"),
         ):
             assert program("extract_latents", *given, cwd=chain).code == 0
     result = program(name, *arguments, cwd=chain)
@@ -209,7 +226,7 @@ def test_a_forgotten_extraction_is_refused_by_every_stage_that_follows(tmp_path)
 def test_latents_of_another_project_are_learned_without_l_rec(chain):
     """They name no folder of a latent action model; its frames are not needed either."""
     store = LatentStore.read(chain / "data/libero_object/latents.h5")
-    foreign = {"lam": "", "lam_hash": "someone's", "camera": "agentview", "gap": 4}
+    foreign = {"lam": "", "lam_hash": "someone's", "cameras": ["agentview"], "gap": 4}
     clips = {key: {"z": arrays["z"] * 2, "valid": arrays["valid"]} for key, arrays in store.items()}
     LatentStore(clips, foreign).write(chain / "foreign.h5")
     settings = ("--latents", "foreign.h5", "--out", "runs/foreign", *SKILLS, "--train.steps", 2)

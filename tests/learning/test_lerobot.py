@@ -220,7 +220,7 @@ def trained(written, tmp_path_factory):
 
 
 def test_every_stage_takes_the_cameras_and_numbers_of_the_data(trained):
-    assert LatentStore.read(trained / "runs/arm/latents.h5").lineage.camera == "top"
+    assert LatentStore.read(trained / "runs/arm/latents.h5").lineage.cameras == ("top", "left_wrist")
     policy = load_policy(trained / "runs/arm/policy")
     assert policy.spec.cameras == CAMERAS and policy.low.config.output_dim == 5
     assert not policy.config.unit_actions and not policy.low.config.waypoint

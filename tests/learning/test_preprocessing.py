@@ -113,7 +113,7 @@ def test_skills_are_learned_from_clips_of_several_sizes():
         for i, size in enumerate([(32, 32), (48, 64)])
     ]
     latents = {clip.key: {"z": np.zeros((8, 4), np.float32), "valid": np.int64(6)} for clip in clips}
-    batch = SkillBatches(clips, latents, "agentview", gap=2).batch([0, 1], np.random.default_rng(0), 16)
+    batch = SkillBatches(clips, latents, ("agentview",), gap=2).batch([0, 1], np.random.default_rng(0), 16)
     for row, time, future in zip(batch["rows"], batch["times"], batch["future"], strict=True):
         frame = clips[row].frames["agentview"][time + 3]
         np.testing.assert_array_equal(future, prepare_image(frame, 32))

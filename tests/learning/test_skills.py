@@ -303,7 +303,7 @@ def test_extracted_segments_begin_where_the_change_was():
 def test_as_many_stages_as_there_are_chunk_lengths(stages, tmp_path):
     z = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
     skills = extract_skills(make_model(chunk_lengths=(3.0,) * stages), z, valid=42)
-    attrs = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": 8, "stages": stages}
+    attrs = {"lam": "", "lam_hash": "abc", "cameras": ["agentview"], "gap": 8, "stages": stages}
     SkillStore({"a/demo_0": skills}, attrs).write(tmp_path / "skills.h5")
     stored = SkillStore.read(tmp_path / "skills.h5")
     assert stored.stages == stages and stored["a/demo_0"].keys() == skills.keys()

@@ -70,7 +70,7 @@ def test_videos_without_captions_train_where_no_language_is_read(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("a.mp4", "b.mp4", "c.webm"):
         write_video(tmp_path / "video" / name, rng.integers(0, 255, (24, 32, 32, 3), np.uint8))
-    foreign = {"lam": "", "lam_hash": "x", "camera": "agentview", "gap": 4}
+    foreign = {"lam": "", "lam_hash": "x", "cameras": ["agentview"], "gap": 4}
     z = {f"{name}/video": rng.normal(size=(24, 3)) for name in ("a.mp4", "b.mp4", "c.webm")}
     clips = {key: {"z": value, "valid": np.int64(20)} for key, value in z.items()}
     LatentStore(clips, foreign).write(tmp_path / "video/latents.h5")

@@ -188,7 +188,7 @@ def refusal(demonstrations, tmp_path, **settings):
     [
         ({"lam_hash": "xyz"}, "latent action model of another project (abc) and of another project (xyz)"),
         ({"gap": 8}, "gap 4 and 8"),
-        ({"camera": "eye_in_hand"}, "camera agentview and eye_in_hand"),
+        ({"cameras": ["eye_in_hand"]}, "cameras agentview and eye_in_hand"),
     ],
 )
 def test_skills_of_other_latents_are_refused_by_name(demonstrations, tmp_path, difference, message):

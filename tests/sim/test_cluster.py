@@ -148,7 +148,7 @@ def test_latents_and_episodes_are_those_of_one_machine(cluster, tmp_path, monkey
     card = make_card("lam", shape, {"gap": 4}, {"cameras": ["agentview"]}, {}, seed=0)
     save_checkpoint(tmp_path / "lam", CompactLAM(shape).state_dict(), card)
     config = extract_latents.Config(
-        lam=tmp_path / "lam", data=[tmp_path / "data"], camera="agentview", device="cpu"
+        lam=tmp_path / "lam", data=[tmp_path / "data"], cameras=("agentview",), device="cpu"
     )
     stores = []
     for out, address in (("here.h5", None), ("there.h5", cluster.address)):

@@ -24,7 +24,7 @@ def write_stores(demonstrations, folder, skills_of=None):
             **{f"segment{s}": segment for s in (1, 2)},
         }
         contents[episode.key] = episode.content_hash(("agentview",))
-    lineage = {"lam": "", "lam_hash": "abc", "camera": "agentview", "gap": GAP}
+    lineage = {"lam": "", "lam_hash": "abc", "cameras": ["agentview"], "gap": GAP}
     of_skills = {**lineage, "skills": "", "skills_hash": "def", "stages": 2}
     LatentStore(latents, lineage, contents).write(folder / "latents.h5")
     (folder / "skills.h5").unlink(missing_ok=True)
