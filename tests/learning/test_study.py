@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 
+import publish_results
 import pytest
 import run_study
 from plan import StageFailed
@@ -95,6 +97,23 @@ def test_a_study_runs_to_its_report(tmp_path, monkeypatch, capsys):
         assert ("decoded" in card) == ("decoded" in method)
         assert card["data"]["episodes"] == (5 if "decoded" in method else 2)
     assert (tmp_path / "study/report/results.html").is_file()
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "benchmarks.md").write_text("# B\n<!-- results: object -->\nold\n<!-- end -->\nafter\n")
+    (docs / "images").mkdir()
+    publish_results.main(publish_results.Config([tmp_path / "study/results"], docs))
+    kept = {f.stem: json.loads(f.read_text()) for f in (docs / "results").glob("*.json")}
+    assert {name.removeprefix("libero_object_") for name in kept} == set(results)
+    for name, result in results.items():
+        one = kept[f"libero_object_{name}"]
+        assert one["method"] == name.partition("_0.4")[0] and (one["share"], one["train_seed"]) == (0.4, 0)
+        assert one["checkpoint_hash"] == result["checkpoint_hash"] and one["command"] == result["command"]
+        steps = result["episodes"][0]["steps"]
+        assert one["episodes"] == [
+            {"task": one["episodes"][0]["task"], "index": 0, "success": False, "steps": steps}
+        ]
+    text = (docs / "benchmarks.md").read_text()
+    assert "flat 40%" in text and "old" not in text and text.endswith("<!-- end -->\nafter\n")
     capsys.readouterr()
     main(config)
     assert capsys.readouterr().out.count("done and unchanged") == 13
@@ -106,8 +125,8 @@ def test_a_study_runs_to_its_report(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count("done and unchanged") == 11, "the same results were measured again: same report"
     assert all(file.is_file() for file in lost)
-    ends = ["8/13 flat 0.4 0 stored: 1 min", "12/13 hilam_decoded 0.4 0 stored: 1 min"]
-    assert out.index("13/13 report") > max(map(out.index, ends)), "the report waits for what it reads"
+    ends = [re.search(rf"== {name}: \d+ min", out) for name in ("8/13 flat .*", "12/13 hilam_decoded .*")]
+    assert out.index("13/13 report") > max(end.start() for end in ends), "the report waits for what it reads"
 
 
 def test_a_stage_that_fails_ends_the_others_and_is_named(tmp_path):
