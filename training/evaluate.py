@@ -263,15 +263,18 @@ def read_parts(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def summarise(episodes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Success rate with its 95% Wilson interval and the mean length of successful episodes."""
+    """Success rate with its 95% Wilson interval, mean length of successful episodes, and mean progress: the
+    largest share of the goal's conditions that held at once."""
     wins = [episode["steps"] for episode in episodes if episode["success"]]
     low, high = wilson_interval(len(wins), len(episodes))
+    reached = [episode["progress"] for episode in episodes if "progress" in episode]
     return {
         "successes": len(wins),
         "n": len(episodes),
         "rate": round(len(wins) / max(1, len(episodes)), 4),
         "interval": [round(low, 4), round(high, 4)],
         "mean_steps": round(sum(wins) / len(wins), 1) if wins else None,
+        "progress": round(sum(reached) / len(reached), 4) if reached else None,
     }
 
 
@@ -314,6 +317,8 @@ def run(config: Config, runner: BatchRunner, specs: list[EpisodeSpec], result: d
 
         def record(episode: EpisodeResult) -> None:
             row = {**asdict(episode.spec), "success": episode.success, "steps": episode.steps}
+            if episode.progress is not None:
+                row["progress"] = episode.progress
             if episode.video:
                 row["video"] = os.path.relpath(episode.video, path.parent)
             result["episodes"].append({**row, "task_name": names[episode.spec.task]})

@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 from report import Result, Table, comparison_table, draw, overall_table, rate, read_results, task_table
 
@@ -67,7 +68,7 @@ def reduced(result: Result) -> dict[str, Any]:
         index = seen[episode["task"]]
         seen[episode["task"]] += 1
         episodes.append({"task": episode["task"], "index": index, "success": bool(episode["success"])})
-        episodes[-1]["steps"] = episode["steps"]
+        episodes[-1].update({name: episode[name] for name in ("steps", "progress") if name in episode})
     return {
         "method": method_of(card),
         "share": card["program"]["share"],
@@ -111,9 +112,14 @@ def read_published(folder: Path) -> list[Result]:
     return sorted(results, key=lambda r: (r["suite"], r["placement"], r["share"], r["name"]))
 
 
+def progress(episodes: Iterable[dict[str, Any]]) -> float:
+    """The mean share of the goal's conditions that held at once."""
+    return float(np.mean([episode["progress"] for episode in episodes]))
+
+
 def few_labels_table(results: list[Result]) -> Table:
     """One row a method and share, both placements beside each other, all seeds of training together."""
-    heads = ["method", "share", "seeds", "placement", "success", "95% interval", "n", "by seed"]
+    heads = ["method", "share", "seeds", "placement", "success", "95% interval", "n", "by seed", "progress"]
     groups: dict[tuple, list[Result]] = defaultdict(list)
     for result in results:
         groups[result["placement"], result["share"], result["method"]].append(result)
@@ -124,7 +130,7 @@ def few_labels_table(results: list[Result]) -> Table:
         seeds = ", ".join(str(result["train_seed"]) for result in group)
         alone = ", ".join(f"{rate(result)[0]:.0%}" for result in group)
         rows.append([method, f"{share:.0%}", seeds, placement, f"{value:.1%}"])
-        rows[-1] += [f"{low:.1%} to {high:.1%}", len(together), alone]
+        rows[-1] += [f"{low:.1%} to {high:.1%}", len(together), alone, f"{progress(together.values()):.0%}"]
     return Table("Few labels", heads, rows)
 
 

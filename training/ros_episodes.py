@@ -49,7 +49,7 @@ def perform_in_ros(
                     if row["outcome"] == "failed":
                         raise RosError(f"task {spec.task} of {spec.suite} failed: {row['reason']}")
                     success = row["outcome"] == "success"
-                    on_result(EpisodeResult(spec, success, row["steps"], row["duration_s"]))
+                    on_result(EpisodeResult(spec, success, row["steps"], seconds=row["duration_s"]))
                 if launch.wait(END_S) != 0:
                     raise RosError(f"the launch ended with {launch.returncode}: {last_error(folder / 'log')}")
             finally:

@@ -36,7 +36,7 @@ class LiberoEnv(gymnasium.Env):
     Action: float32 [7] in [-1, 1]: three of translation (times 0.05 m), three of rotation (times 0.5 rad),
     gripper (-1 opens, +1 closes), at 20 Hz.
     `step` returns reward 1.0, terminated=True and info["success"]=True while the goal holds; stepping on is
-    allowed.
+    allowed. info["progress"] is the share of the goal's conditions that hold.
 
     Args:
         suite: One of `hilam_sim.tasks.SUITES`.
@@ -159,7 +159,7 @@ class LiberoEnv(gymnasium.Env):
         for _ in range(SETTLE_STEPS):
             self._stepper.advance(IDLE_ACTION)
         self._steps = 0
-        return self._observe(), self._info(self.problem._check_success())
+        return self._observe(), self._info()
 
     def _read_options(self, options: dict[str, Any] | None) -> tuple[str, np.ndarray | None]:
         """The placement, and the stored state that it begins with."""
@@ -218,15 +218,17 @@ class LiberoEnv(gymnasium.Env):
             raise SimError("step before reset: call reset() first")
         self._stepper.advance(np.clip(action, -1.0, 1.0))
         self._steps += 1
-        success = bool(self.problem._check_success())
-        return self._observe(), float(success), success, self._steps >= self.max_steps, self._info(success)
+        info = self._info()
+        success = info["success"]
+        return self._observe(), float(success), success, self._steps >= self.max_steps, info
 
     def _require_open(self) -> None:
         if self._closed:
             raise SimError("this environment is closed: build a new one")
 
-    def _info(self, success: bool) -> dict[str, Any]:
-        return {"success": bool(success), "steps": self._steps}
+    def _info(self) -> dict[str, Any]:
+        progress = self.progress()
+        return {"success": progress == 1.0, "progress": progress, "steps": self._steps}
 
     def _observe(self) -> dict[str, np.ndarray]:
         observation = self.proprioception()
@@ -262,7 +264,12 @@ class LiberoEnv(gymnasium.Env):
 
     def success(self) -> bool:
         """Whether the goal holds now."""
-        return bool(self.problem._check_success())
+        return self.progress() == 1.0
+
+    def progress(self) -> float:
+        """The share of the goal's conditions that hold now; the goal is that all do."""
+        conditions = self.problem.parsed_problem["goal_state"]
+        return sum(bool(self.problem._eval_predicate(state)) for state in conditions) / len(conditions)
 
     def get_state(self) -> np.ndarray:
         """MuJoCo's state, float64 [d]: time, positions, velocities (the layout of the stored states)."""

@@ -58,6 +58,7 @@ class EpisodeResult:
         spec: The episode.
         success: The goal held at some step.
         steps: Steps until success or the limit.
+        progress: The largest share of the goal's conditions that held at once; None where it is not known.
         seconds: Wall time of the episode, without building the environment.
         video: The file of its video, where one was asked for.
     """
@@ -65,6 +66,7 @@ class EpisodeResult:
     spec: EpisodeSpec
     success: bool
     steps: int
+    progress: float | None = None
     seconds: float = 0.0
     video: Path | None = None
 
@@ -110,12 +112,12 @@ class _Runner:
         observation, info = env.reset(seed=spec.seed, options=options)
         instruction: str | None = spec.instruction or env.instruction
         frames = [_frame(observation)] if self._video_dir else []
-        ended = False
+        ended, progress = False, info["progress"]
         while not ended:
             action = yield instruction, observation
             instruction = None
             observation, _, terminated, truncated, info = env.step(action)
-            ended = terminated or truncated
+            ended, progress = terminated or truncated, max(progress, info["progress"])
             if self._video_dir:
                 frames.append(_frame(observation))
         video = None
@@ -126,7 +128,8 @@ class _Runner:
             )
             video = self._video_dir / name
             write_video(video, frames, CONTROL_HZ)
-        return EpisodeResult(spec, info["success"], info["steps"], time.perf_counter() - start, video)
+        seconds = time.perf_counter() - start
+        return EpisodeResult(spec, info["success"], info["steps"], progress, seconds, video)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray:

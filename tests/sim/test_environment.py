@@ -155,7 +155,7 @@ def test_a_seed_decides_a_placement_and_leaves_numpy_alone(env):
 def test_observations_are_in_the_declared_space(seeing_env):
     observation, info = seeing_env.reset()
     assert seeing_env.observation_space.contains(observation)
-    assert info == {"success": False, "steps": 0}
+    assert info == {"success": False, "progress": 0.0, "steps": 0}
     observation, reward, terminated, truncated, info = seeing_env.step(seeing_env.action_space.sample())
     assert seeing_env.observation_space.contains(observation)
     assert (reward, terminated, truncated, info["steps"]) == (0.0, False, False, 1)

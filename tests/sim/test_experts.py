@@ -137,6 +137,18 @@ def test_one_episode_of_each_kind(suite, task, state):
     assert ("push" in recording.phases) == (suite == "libero_goal" and task == 5)
 
 
+def test_progress_is_the_share_of_conditions_that_hold():
+    """Two objects into the basket, one after the other."""
+    env = LiberoEnv("libero_10", 0, render=False, assets="builtin")
+    _, info = env.reset(seed=0)
+    expert, seen = make_expert(env, 0), [info["progress"]]
+    while not (expert.done or info["success"]):
+        *_, info = env.step(expert.act()[0])
+        seen.append(info["progress"])
+        assert info["success"] == (info["progress"] == 1.0) == env.success()
+    assert list(dict.fromkeys(seen)) == [0.0, 0.5, 1.0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "task"),
