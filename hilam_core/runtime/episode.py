@@ -27,6 +27,34 @@ class Patience:
     step_s: float = 10.0  # for the next step, in lockstep and of a simulation
 
 
+class Takeovers:
+    """When a person drove during an episode.
+
+    spans: `from_s` and `to_s`, seconds since the episode began, and `source`, joystick or keys.
+    """
+
+    def __init__(self) -> None:
+        self.spans: list[dict[str, float | str]] = []
+        self._began_s = self._since_s = 0.0
+        self._source = ""
+
+    def begin(self, source: str, now_s: float) -> None:
+        """The episode begins; source: who drives by hand already, empty: nobody."""
+        self._began_s = now_s
+        self.change(source, now_s)
+
+    def change(self, source: str, now_s: float) -> None:
+        """A person has taken over (`source`) or given back (empty)."""
+        if self._source:
+            span = {"from_s": round(self._since_s, 2), "to_s": round(now_s - self._began_s, 2)}
+            self.spans.append({**span, "source": self._source})
+        self._source, self._since_s = source, now_s - self._began_s
+
+    def end(self, now_s: float) -> None:
+        """The episode is over."""
+        self.change("", now_s)
+
+
 class Episode:
     """Begins when all is prepared, counts steps, and ends with the first outcome that comes.
 

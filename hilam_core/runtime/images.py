@@ -44,6 +44,17 @@ class FrozenCamera:
         return f"has sent one picture for {age_ns * 1e-9:.1f} s" if age_ns > self.limit_ns else ""
 
 
+def image_array(msg: Any) -> np.ndarray:
+    """RGB uint8[H, W, 3] of a sensor_msgs/Image or CompressedImage, of ROS or out of a bag.
+
+    Raises:
+        ObservationError: it cannot be read.
+    """
+    if hasattr(msg, "encoding"):
+        return decode_raw(msg.encoding, msg.height, msg.width, msg.step, msg.data)
+    return decode_compressed(msg.data)
+
+
 def decode_raw(encoding: str, height: int, width: int, step: int, data: Any) -> np.ndarray:
     """RGB uint8[height, width, 3] of rows of `step` bytes, which may be padded.
 

@@ -34,14 +34,10 @@ class RecordedSkill:
 
 
 class EpisodeRecorder:
-    """Collects what the policy saw and did in one episode, in memory, and writes it at the end.
-
-    task_name: any text; the folder's name has as much of it as a file's name can have.
-    """
+    """Collects what the policy saw and did in one episode, in memory, and writes it at the end."""
 
     def __init__(self, output: Path | str, task_name: str, instruction: str, control_hz: float):
-        name = re.sub(r"[^\w.-]+", "_", task_name)[:MOST_NAME]
-        self.output, self.name = Path(output), f"{time.strftime('%Y%m%d-%H%M%S')}_{name}"
+        self.output, self.name = Path(output), folder_name(task_name)
         self.instruction, self.control_hz = instruction, control_hz
         self.frames: dict[int, np.ndarray] = {}
         self.actions: list[np.ndarray] = []
@@ -108,6 +104,12 @@ def summary_lines(content: Mapping[str, Any]) -> list[str]:
             name = stage.replace("_", " ")
             lines.append(f"  {name:22}{values['p50']:8.2f}{values['p99']:8.2f}{values['count']:8d}")
     return lines
+
+
+def folder_name(task_name: str) -> str:
+    """The name of an episode's folder: when, and as much of the task's name (any text) as a name can have."""
+    name = re.sub(r"[^\w.-]+", "_", task_name)[:MOST_NAME]
+    return f"{time.strftime('%Y%m%d-%H%M%S')}_{name}"
 
 
 def own_folder(parent: Path, name: str) -> Path:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 # Clocks that NTP keeps differ by milliseconds. What is further ahead comes from another clock, or was stamped
 # before the clock was set back.
 FUTURE_NS = 100_000_000
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """A builtin_interfaces/Time, of ROS or out of a bag."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def stamp_problem(stamp_ns: int, now_ns: int, max_age_s: float | None = None) -> str:

@@ -12,12 +12,14 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from hilam_ros.messages import image_array, twist_message
+from hilam_ros.messages import twist_message
 from hilam_ros.profile import load_settings
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray
+
+from hilam_core.runtime.images import image_array
 
 LIMIT_S = 240.0
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)

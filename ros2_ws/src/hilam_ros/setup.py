@@ -31,6 +31,8 @@ setup(
                 "action_executor",
                 "safety_monitor",
                 "task_server",
+                "recorder",
+                "teleop",
                 "run_tasks",
                 "simulated_arm",
                 "check_arm",

@@ -6,16 +6,16 @@ import time
 
 import numpy as np
 from geometry_msgs.msg import TwistStamped
-from hilam_msgs.msg import CycleTiming, LatentSkill, Observation
+from hilam_msgs.msg import CycleTiming, LatentSkill, Observation, TeleopState
 from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray
 
 from hilam_core.runtime.control import ActionExecutor, Skill
 from hilam_core.runtime.gate import StaleError, StepGate
 from hilam_core.runtime.schedule import PlanSchedule
-from hilam_core.runtime.stamps import Watchdog
-from hilam_ros.messages import stamp_to_ns, twist_message
-from hilam_ros.node import command_scale, run_node
+from hilam_core.runtime.stamps import Watchdog, stamp_to_ns
+from hilam_ros.messages import twist_message
+from hilam_ros.node import LATCHED, command_scale, run_node
 from hilam_ros.policy_node import PolicyNode, policy_observation
 
 PERIODS_TO_HOLD = 3  # without a command for so many control periods, the arm is told to hold still
@@ -45,12 +45,14 @@ class ActionExecutorNode(PolicyNode):
         self.silence = Watchdog(PERIODS_TO_HOLD / self.scale.control_hz)
         self.stall = Watchdog(STALLED_S)
         self.commanded = False  # since the start of the node
+        self.driver = ""  # who drives by hand: nothing is proposed meanwhile
 
         self.make_publishers()
         self.follow_task()
         qos = self.newest_or_all()
         self.listen(Observation, "observation", self.on_observation, qos)
         self.listen(LatentSkill, "skill", self.on_skill, qos, steady=False)
+        self.create_subscription(TeleopState, "teleop/state", self.on_teleop, LATCHED)
         self.require_readers(self.motion, self.gripper)
         if not self.lockstep:
             self.create_steady_timer(1 / self.scale.control_hz, self.hold_if_silent)
@@ -72,7 +74,8 @@ class ActionExecutorNode(PolicyNode):
     def make_publishers(self) -> None:
         """What safety_monitor reads, which must be this node's alone."""
         self.base_frame = self.parameter("base_frame", "world", "frame of the commands")
-        self.claim("proposed_twist", "proposed_gripper", "cycle_timing")
+        self.claim("proposed_twist", "proposed_gripper", beside="teleop")
+        self.claim("cycle_timing")
         self.motion = self.create_publisher(TwistStamped, "proposed_twist", 10)
         self.gripper = self.create_publisher(Float64MultiArray, "proposed_gripper", 10)
         self.timing = self.create_publisher(CycleTiming, "cycle_timing", 10)
@@ -99,8 +102,17 @@ class ActionExecutorNode(PolicyNode):
         self.gate.plan(msg, stamp_to_ns(msg.header.stamp))
         self.try_act()
 
+    def on_teleop(self, msg: TeleopState) -> None:
+        """A person has taken over, or given back: what was predicted before does not count after it."""
+        self.driver = msg.source if msg.active else ""
+        self.low_level.forget()
+        self.silence.reset()
+        self.stall.reset()
+
     def try_act(self) -> None:
         """Act on the newest observation, once, as soon as the skill for it is there."""
+        if self.driver:
+            return
         try:
             pair = self.gate.take(self.now_ns())
         except StaleError as error:
@@ -148,6 +160,8 @@ class ActionExecutorNode(PolicyNode):
 
     def explain(self) -> str:
         """Why observations flow but no command comes out; empty: commands do."""
+        if self.driver:
+            return f"a person drives with the {self.driver}"
         return self.gate.explain(self.now_ns())
 
     def hold_if_silent(self) -> None:
@@ -158,7 +172,7 @@ class ActionExecutorNode(PolicyNode):
 
     def hold(self) -> None:
         """Propose zero velocity, not the gripper."""
-        if self.lockstep or not self.commanded:
+        if self.lockstep or self.driver or not self.commanded:
             return
         self.count("holds")
         self.low_level.forget()

@@ -35,11 +35,13 @@ from hilam_core.runtime.checkup import (
 )
 from hilam_core.runtime.goals import Pose
 from hilam_core.runtime.health import InputHealth
+from hilam_core.runtime.images import image_array
 from hilam_core.runtime.limits import AXES, Limits
 from hilam_core.runtime.safety import LatchedStop, SafetyMonitor
+from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_core.runtime.units import CommandScale
 from hilam_ros.gripper import ACTIONS
-from hilam_ros.messages import image_array, image_type, stamp_to_ns, type_name
+from hilam_ros.messages import image_type, type_name
 from hilam_ros.node import NodeError, StackNode, run_node
 from hilam_ros.profile import LIMITS, load_settings, parse, require_limits
 

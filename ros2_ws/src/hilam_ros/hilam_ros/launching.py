@@ -25,7 +25,7 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from hilam_core.files import writable_folder
-from hilam_ros.profile import load_settings, read_comments, read_profile
+from hilam_ros.profile import ProfileError, load_settings, read_comments, read_profile
 
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
@@ -72,6 +72,17 @@ def record_folder(settings: dict[str, Any]) -> str:
     """Where episodes are recorded, a folder that can be written to; empty: nowhere."""
     chosen = settings["output"]
     return "" if chosen == "none" else str(writable_folder(Path(chosen).absolute()))
+
+
+def companions(settings: dict[str, Any]) -> list[str]:
+    """The nodes that settings of their names add.
+
+    Raises:
+        ProfileError: a person cannot drive in lockstep, where time stands still.
+    """
+    if settings["teleop"] and settings["mode"] == "lockstep":
+        raise ProfileError("teleop needs mode:=realtime: in lockstep, time waits for the policy")
+    return ["recorder"] * settings["record"] + ["teleop"] * settings["teleop"]
 
 
 def make_node(name: str, parameters: dict[str, Any]) -> LifecycleNode:

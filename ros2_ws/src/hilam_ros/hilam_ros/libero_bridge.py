@@ -18,8 +18,9 @@ from std_srvs.srv import Trigger
 from hilam_core.conventions import CAMERAS
 from hilam_core.errors import HilamError
 from hilam_core.runtime.mailbox import LockstepMailbox, RealtimeMailbox
+from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_core.runtime.units import NonFiniteError
-from hilam_ros.messages import camera_info, image_message, ns_to_stamp, stamp_to_ns
+from hilam_ros.messages import camera_info, image_message, ns_to_stamp
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_sim.rollout import OneEnvironment
 from hilam_sim.tasks import get_task

@@ -10,13 +10,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from hilam_core.runtime.images import decode_compressed, decode_raw
-
-
-def stamp_to_ns(stamp: Any) -> int:
-    """builtin_interfaces/Time -> integer nanoseconds."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
-
 
 def ns_to_stamp(stamp_ns: int) -> Time:
     """Integer nanoseconds -> builtin_interfaces/Time."""
@@ -50,13 +43,6 @@ def type_name(kind: type) -> str:
 def image_type(topic: str) -> type:
     """The message class on a camera topic: image_transport names compressed ones `.../compressed`."""
     return CompressedImage if topic.endswith("/compressed") else Image
-
-
-def image_array(msg: Image | CompressedImage) -> np.ndarray:
-    """An image message -> RGB uint8[H, W, 3]; ObservationError where it cannot be read."""
-    if isinstance(msg, CompressedImage):
-        return decode_compressed(msg.data)
-    return decode_raw(msg.encoding, msg.height, msg.width, msg.step, msg.data)
 
 
 def image_message(image: np.ndarray, header: Any) -> Image:

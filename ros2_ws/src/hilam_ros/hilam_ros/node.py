@@ -30,14 +30,16 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.timer import Timer
 
-from hilam_core.conventions import CAMERAS
+from hilam_core.conventions import CAMERAS, CONTROL_HZ
 from hilam_core.errors import HilamError
 from hilam_core.runtime.health import ERROR, OK, WARN, InputHealth, judge
+from hilam_core.runtime.ingest import IngestSettings
 from hilam_core.runtime.limits import Limits
+from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_core.runtime.tasks import Task, TaskFollower
 from hilam_core.runtime.timing import StageStats
 from hilam_core.runtime.units import CommandScale
-from hilam_ros.messages import stamp_to_ns, type_name
+from hilam_ros.messages import type_name
 from hilam_ros.profile import check_value
 
 LATCHED = QoSProfile(
@@ -94,7 +96,7 @@ class StackNode(LifecycleNode):
         self._tasks: TaskFollower | None = None
         self._inputs: list[Input] = []
         self._outputs: list[Publisher] = []
-        self._claimed: list[str] = []
+        self._claimed: dict[str, str] = {}  # topic -> the node that may publish it too
         self._rival = ""  # who else publishes a claimed topic, as of the last tick
         self._ticks = 0
 
@@ -208,22 +210,29 @@ class StackNode(LifecycleNode):
         reliability = ReliabilityPolicy.RELIABLE if self.lockstep else ReliabilityPolicy.BEST_EFFORT
         return QoSProfile(depth=10, reliability=reliability)
 
-    def claim(self, *topics: str) -> None:
+    def claim(self, *topics: str, beside: str = "") -> None:
         """Be the only publisher of these topics: before publishing, look whether another node does.
+
+        beside: the name of a node that may, too.
 
         Raises:
             NodeError: one does, and is still there after the time in which a killed one disappears.
         """
         time.sleep(max(0.0, self.created_s + DISCOVERY_S - time.monotonic()))
         deadline_s = time.monotonic() + LEASE_S
-        self._claimed += topics
+        self._claimed |= dict.fromkeys(topics, beside)
         for topic in topics:
-            while self.count_publishers(topic):
+            while self._count_claimants(topic):
                 other = f"another node publishes {self.resolve_topic_name(topic)}"
                 if time.monotonic() > deadline_s:
                     raise NodeError(f"{other}: stop that launch, or set another ROS_DOMAIN_ID")
                 self.get_logger().info(f"{other}: waiting for it to go", throttle_duration_sec=LEASE_S)
                 time.sleep(0.1)
+
+    def _count_claimants(self, topic: str) -> int:
+        if not (beside := self._claimed[topic]):
+            return self.count_publishers(topic)
+        return sum(info.node_name != beside for info in self.get_publishers_info_by_topic(topic))
 
     def require_alone(self) -> None:
         """Refuse to go on beside another publisher of a claimed topic.
@@ -402,7 +411,7 @@ class StackNode(LifecycleNode):
         """At 5 Hz until the work has begun, so that starting does not wait for it; then at 1 Hz."""
         self._ticks += 1
         # Here and not at every step: counting takes a millisecond.
-        self._rival = next((topic for topic in self._claimed if self.count_publishers(topic) > 1), "")
+        self._rival = next((topic for topic in self._claimed if self._count_claimants(topic) > 1), "")
         if self.stats.count == 0 or self._ticks % 5 == 0:
             self.report()
 
@@ -419,6 +428,28 @@ def camera_topics(node: StackNode) -> dict[str, str]:
     if len(topics) != len(cameras):
         raise NodeError(f"camera_topics has {len(topics)} entries for {len(cameras)} cameras")
     return dict(zip(cameras, topics, strict=True))
+
+
+def ingest_settings(node: StackNode) -> IngestSettings:
+    """What the profile says of cameras and state, from parameters of the same names."""
+    topics = camera_topics(node)
+    default: dict[str, tuple[Any, str]] = {
+        "image_size": (128, "side of the square images the policy reads [px]"),
+        "joint_states_topic": ("joint_states", "sensor_msgs/JointState"),
+        "finger_joints": (["panda_finger_joint1", "panda_finger_joint2"], "joint names"),
+        "finger_signs": ([1.0, -1.0], "the policy's finger positions over the arm's"),
+        "ee_pose_topic": ("ee_pose", "geometry_msgs/PoseStamped of the end effector"),
+        "pose_offset_m": ([0.0] * 3, "the arm's base in the frame the policy was trained in"),
+        "control_hz": (float(CONTROL_HZ), "observations a second that the policy was trained at"),
+        "pairing": ("asof", "exact or asof, see docs/deployment.md"),
+        "pairing_tolerance_s": (0.01, "asof: largest difference of stamps in a set"),
+        "pairing_wait_s": (0.01, "asof: how long a stream may be late before it is held"),
+        "pairing_hold_s": (0.0, "asof: oldest sample that may be used again; 0: drop instead"),
+        "max_frozen_s": (0.0, "how long a camera may send one picture; 0: it is not looked at"),
+    }
+    found = {name: node.parameter(name, value, text) for name, (value, text) in default.items()}
+    values = {name: tuple(v) if isinstance(default[name][0], list) else v for name, v in found.items()}
+    return IngestSettings(cameras=tuple(topics), camera_topics=tuple(topics.values()), **values)
 
 
 def safety_limits(node: StackNode) -> Limits:

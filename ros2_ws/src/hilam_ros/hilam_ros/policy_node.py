@@ -10,7 +10,7 @@ from hilam_core.conventions import ACTION_DIM
 from hilam_core.device import choose_device
 from hilam_core.observation import Observation as PolicyObservation
 from hilam_core.policy import load_policy
-from hilam_ros.messages import image_array
+from hilam_core.runtime.images import image_array
 from hilam_ros.node import NodeError, StackNode
 
 

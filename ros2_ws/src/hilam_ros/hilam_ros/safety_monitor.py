@@ -19,8 +19,9 @@ from std_srvs.srv import Trigger
 from hilam_core.errors import HilamError
 from hilam_core.files import state_folder
 from hilam_core.runtime.safety import Command, LatchedStop, SafetyMonitor
+from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_ros.gripper import make_gripper
-from hilam_ros.messages import ns_to_stamp, pose_message, stamp_to_ns, twist_message
+from hilam_ros.messages import ns_to_stamp, pose_message, twist_message
 from hilam_ros.node import LATCHED, StackNode, run_node, safety_limits
 
 ACKNOWLEDGE_S = 0.2  # how long the last command may take to arrive before the node is gone

@@ -18,9 +18,9 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, Header
 from std_srvs.srv import Trigger
 
-from hilam_core.runtime.stamps import stamp_problem
+from hilam_core.runtime.stamps import stamp_problem, stamp_to_ns
 from hilam_ros.gripper import ACTIONS
-from hilam_ros.messages import image_message, pose_message, stamp_to_ns
+from hilam_ros.messages import image_message, pose_message
 from hilam_ros.node import LATCHED, StackNode, camera_topics, command_scale, run_node
 from hilam_sim import LiberoEnv
 from hilam_sim.driven import SERVO_STIFFNESS, STIFFNESS, DrivenArm, Reflexes

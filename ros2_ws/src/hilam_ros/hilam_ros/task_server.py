@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from hilam_msgs.action import ExecuteTask
-from hilam_msgs.msg import CycleTiming, LatentSkill, Observation, SafetyState, SimulationStep, Task
+from hilam_msgs.msg import (
+    CycleTiming,
+    LatentSkill,
+    Observation,
+    Outcome,
+    SafetyState,
+    SimulationStep,
+    Task,
+    TeleopState,
+)
 from hilam_msgs.srv import ResetSimulation
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.duration import Duration
@@ -22,14 +31,15 @@ from std_srvs.srv import Trigger
 from hilam_core.cards import load_card
 from hilam_core.conventions import CONTROL_HZ
 from hilam_core.errors import HilamError
-from hilam_core.runtime.episode import CANCELLED, FAILED, STOPPED, SUCCESS, Episode, Patience
+from hilam_core.runtime.episode import CANCELLED, FAILED, STOPPED, SUCCESS, Episode, Patience, Takeovers
 from hilam_core.runtime.health import InputHealth
+from hilam_core.runtime.images import image_array
 from hilam_core.runtime.peers import Peers
 from hilam_core.runtime.record import EpisodeRecorder, RecordedSkill, summary_lines
+from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_core.runtime.tasks import check_instruction
 from hilam_core.runtime.timing import Cycle, TimeAccount, summarize_ms
-from hilam_ros import STACK_NODES
-from hilam_ros.messages import image_array, stamp_to_ns
+from hilam_ros import ARM_NODES, STACK_NODES
 from hilam_ros.node import LATCHED, StackNode, run_node
 
 LAST_MESSAGES_S = 0.2  # for the timing of the last step to arrive
@@ -55,6 +65,7 @@ class Performance:
         self.step: SimulationStep | None = None
         self.skill_id, self.skill_probability, self.skill_began_s = NO_SKILL, 0.0, 0.0
         self.rates = {name: InputHealth(name) for name in ("observation", "skill", "command")}
+        self.takeovers = Takeovers()
 
 
 class TaskServer(StackNode):
@@ -79,13 +90,19 @@ class TaskServer(StackNode):
         self.policy = self.parameter("policy", "", "checkpoint folder that episode.json names")
         card = load_card(self.policy, "policy") if self.policy else {}
         self.policy_hash = card.get("weights_sha256")
-        self.peers = Peers([*STACK_NODES, *(["libero_bridge"] if self.simulated else [])])
+        self.by_hand = self.parameter("by_hand", False, "a person drives all the time, there is no policy")
+        recorded = self.parameter("record", False, "every episode is recorded")
+        nodes = [*ARM_NODES] if self.by_hand else [*STACK_NODES]
+        nodes += ["libero_bridge"] * self.simulated + ["recorder"] * recorded
+        self.peers = Peers(nodes)
+        self.driver = ""  # who drives by hand
         self.newest = 0
         self.stopped = ""  # why the safety monitor stops the arm
         self.feedback_s = 0.0
 
-        self.claim("task")
+        self.claim("task", "outcome")
         self.task_publisher = self.create_publisher(Task, "task", LATCHED)
+        self.outcome_publisher = self.create_publisher(Outcome, "outcome", LATCHED)
         self.reset_client = self.create_client(ResetSimulation, "reset_simulation")
         self.begin_client = self.create_client(Trigger, "begin_simulation")
         self.subscribe()
@@ -98,6 +115,7 @@ class TaskServer(StackNode):
         reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
         self.create_subscription(SafetyState, "safety_monitor/state", self.on_safety, LATCHED)
+        self.create_subscription(TeleopState, "teleop/state", self.on_teleop, LATCHED)
         self.create_subscription(CycleTiming, "cycle_timing", self.of_now(self.on_cycle), reliable)
         self.create_subscription(LatentSkill, "skill", self.of_now(self.on_skill), reliable)
         self.create_subscription(Observation, "observation", self.of_now(self.on_observation), reliable)
@@ -238,6 +256,7 @@ class TaskServer(StackNode):
             "policy": self.policy,
             "policy_sha256": self.policy_hash,
             **({name: int(getattr(step, name)) for name in names} if step else {}),
+            "taken_over": performance.takeovers.spans,
             "cadence": performance.account.cadence(self.control_hz),
             "latency_ms": {
                 stage: summarize_ms(values) for stage, values in performance.account.durations_s().items()
@@ -285,6 +304,7 @@ class TaskServer(StackNode):
             if self.simulated:
                 self.ask(performance, self.begin_client, Trigger.Request(), self.on_begun)
             performance.episode.begin(time.monotonic(), performance.limit_s)
+            performance.takeovers.begin(self.driver, time.monotonic())
             self.get_logger().info(f"episode begins: {performance.instruction}")
 
     def ask(self, performance: Performance, client: Any, request: Any, then: Callable[[Any], None]) -> None:
@@ -343,7 +363,16 @@ class TaskServer(StackNode):
         """Tell the nodes, once, that the task is over."""
         if self.current is not None and self.current.announced and not self.current.over:
             self.current.over = True
+            self.current.takeovers.end(time.monotonic())
+            self.publish_outcome(self.current)
             self.publish_task(self.current, active=False)
+
+    def publish_outcome(self, performance: Performance) -> None:
+        outcome = performance.episode.outcome
+        assert outcome is not None
+        msg = Outcome(episode=performance.number, outcome=outcome.name, reason=outcome.reason)
+        msg.header.stamp = self.get_clock().now().to_msg()
+        self.outcome_publisher.publish(msg)
 
     def publish_task(self, performance: Performance, active: bool) -> None:
         msg = Task(episode=performance.number, instruction=performance.instruction, active=active)
@@ -384,6 +413,12 @@ class TaskServer(StackNode):
         if self.stopped:
             self.finish(STOPPED, f"by the safety monitor: {self.stopped}")
 
+    def on_teleop(self, msg: TeleopState) -> None:
+        """A person has taken over, or given back."""
+        self.driver = msg.source if msg.active else ""
+        if self.current is not None and self.current.episode.began:
+            self.current.takeovers.change(self.driver, time.monotonic())
+
     def on_step(self, performance: Performance, msg: SimulationStep) -> None:
         """The simulation took a step, and its judge has looked."""
         if performance.episode.outcome is not None:
@@ -422,6 +457,8 @@ class TaskServer(StackNode):
     def on_observation(self, performance: Performance, msg: Observation) -> None:
         """What the policy sees."""
         performance.rates["observation"].arrived(self.now_ns())
+        if self.by_hand and performance.episode.outcome is None:  # no policy counts the steps
+            performance.episode.stepped(performance.episode.steps + 1, False, time.monotonic())
         if performance.recorder is not None:
             performance.recorder.add_frame(msg.seq, [image_array(image) for image in msg.images])
 

@@ -1,6 +1,7 @@
 """The arm's half, on the machine of its drivers: ros2 launch hilam_ros arm.launch.py profile:=franka_crisp
 
-policy.launch.py is the other half. Nothing moves before a goal of the ExecuteTask action.
+policy.launch.py is the other half. Nothing moves before a goal of the ExecuteTask action. record:=true
+records every episode, teleop:=true lets a person take over.
 """
 
 from hilam_ros import ARM_NODES
@@ -8,6 +9,7 @@ from hilam_ros.launching import (
     SIMULATION_ONLY,
     bring_up,
     chosen_settings,
+    companions,
     declare_settings,
     end_together,
     make_node,
@@ -24,7 +26,8 @@ def start(context: LaunchContext) -> list:
     require_limits(profile, context.launch_configurations)
     output = record_folder(settings)
     parameters = settings | {"mode": "realtime", "output": output, "simulated": False}
-    return [end_together(), *bring_up([make_node(name, parameters) for name in (*ARM_NODES, "task_server")])]
+    names = [*ARM_NODES, *companions(parameters), "task_server"]
+    return [end_together(), *bring_up([make_node(name, parameters) for name in names])]
 
 
 def generate_launch_description() -> LaunchDescription:

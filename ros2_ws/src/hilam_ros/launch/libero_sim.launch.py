@@ -10,6 +10,7 @@ from hilam_ros import STACK_NODES
 from hilam_ros.launching import (
     bring_up,
     chosen_settings,
+    companions,
     declare_settings,
     end_together,
     make_node,
@@ -46,7 +47,7 @@ def start(context: LaunchContext) -> list:
         "simulated": True,
     }
     last = [] if settings["serve"] else ["run_tasks"]
-    names = ["libero_bridge", *STACK_NODES, "task_server", *last]
+    names = ["libero_bridge", *STACK_NODES, *companions(settings), "task_server", *last]
     warning = assets_warning(card, assets.kind, assets.content_hash)
     return [
         end_together(last="run_tasks"),
