@@ -24,7 +24,8 @@ from hilam_core.conventions import ACTION_DIM, CONTROL_HZ
 from hilam_core.data.config import ReadConfig
 from hilam_core.data.episode import Episode
 from hilam_core.data.frames import Frames, Source, picture_hash, pieces_of, store_piece
-from hilam_core.errors import DataError
+from hilam_core.errors import DataError, FileError
+from hilam_core.files import replacing
 
 HDF5_SUFFIXES = (".hdf5", ".h5")
 WIDTHS = {"ee_pos": 3, "ee_quat": 4, "gripper_qpos": 2, "joint_pos": 7, "actions": ACTION_DIM}
@@ -369,3 +370,37 @@ def _length(path: Path, demo: h5py.Group, cameras: Sequence[str], layout: Layout
 
 def _name(demo: h5py.Group) -> str:
     return str(demo.name.rpartition("/")[2])
+
+
+def write_hdf5(path: Path, episodes: Iterable[Episode]) -> int:
+    """Write demonstrations in robomimic's layout, whole or not at all; how many. Their frames are read one
+    episode after the other.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    count = 0
+    with replacing(path) as draft:
+        try:
+            with h5py.File(draft, "w") as file:
+                data = file.create_group("data")
+                for count, episode in enumerate(episodes, start=1):
+                    data.attrs["env_args"] = json.dumps({"env_kwargs": {"control_freq": episode.fps}})
+                    _write_demo(data.create_group(f"demo_{count - 1}"), episode)
+        except (OSError, RuntimeError) as error:  # HDF5 raises either on a full disk
+            raise FileError(f"cannot write '{path}': {error}") from None
+    return count
+
+
+def _write_demo(demo: h5py.Group, episode: Episode) -> None:
+    demo.attrs.update({"num_samples": len(episode), "ep_meta": json.dumps({"lang": episode.instruction})})
+    demo.attrs.update(episode.attrs)
+    demo["actions"] = episode.actions
+    if episode.phases is not None:
+        demo["phases"] = np.array(episode.phases, dtype="S")
+    obs = demo.create_group("obs")
+    for name, values in episode.states.items():
+        obs[ROBOMIMIC.states[name]] = values
+    for camera, frames in episode.frames.items():
+        frames, name = np.asarray(frames), f"{camera}{ROBOMIMIC.pictures}"
+        obs.create_dataset(name, data=frames, chunks=(1, *frames.shape[1:]), compression="lzf")

@@ -16,8 +16,10 @@ import numpy as np
 from hilam_core.errors import DataError
 from hilam_core.observation import ObservationError, RawObservation
 from hilam_core.runtime.bags import BagReader
+from hilam_core.runtime.images import image_array
 from hilam_core.runtime.ingest import JOINTS, FrozenError, Ingest, IngestSettings, StampError
 from hilam_core.runtime.joints import JointMerge
+from hilam_core.runtime.pairing import RateGate
 from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_core.runtime.units import CommandScale
 
@@ -94,21 +96,46 @@ def replay(bag: BagReader, meaning: Meaning, actions: bool = True) -> Demonstrat
     _require_rate(bag, meaning, reader.steps)
     found = Demonstration(reader.steps)
     if actions:
-        found.actions = _actions(meaning, reader)
-        first, last = min(reader.proposed_ns), max(reader.proposed_ns)
-        period_ns = round(1e9 / meaning.scale.control_hz)
-        during = [i for i, s in enumerate(found.steps) if first - period_ns < s.stamp_ns <= last]
-        found.steps = [found.steps[i] for i in during]
-        found.actions = [found.actions[i] for i in during]
-        if len(during) < 2:
-            raise DataError(f"bag '{bag.path}': motion was proposed during {len(during)} observations")
+        taken = _actions(meaning, reader)
+        proposed = [i for i, (_, fresh) in enumerate(taken) if fresh]
+        during = slice(proposed[0], proposed[-1] + 1) if proposed else slice(0)
+        found.steps, found.actions = found.steps[during], [action for action, _ in taken[during]]
+        if len(found.steps) < 2:
+            raise DataError(f"bag '{bag.path}': motion was proposed for {len(found.steps)} observations")
     found.by_hand = [_last(reader.takeovers, step.stamp_ns, False) for step in found.steps]
     found.phases = [_last(reader.phases, step.stamp_ns, "") for step in found.steps]
     return found
 
 
-def _actions(meaning: Meaning, reader: _Replay) -> list[np.ndarray]:
-    """What was proposed from each observation to the next: what the policy gave for it, else the mean motion.
+def replay_images(bag: BagReader, topic: str, rate_hz: float, lockstep: bool) -> list[np.ndarray]:
+    """The images uint8 [H, W, 3] of one topic, thinned to a rate as observations are; all in lockstep.
+
+    Raises:
+        DataError: there are fewer than two, they come at a lower rate, or one cannot be read.
+    """
+    name, gate = _absolute(topic), RateGate(rate_hz)
+    images, stamps = [], []
+    for _, _, message in bag.messages({name}):
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if not (lockstep or gate.passes(stamp_ns)):
+            continue
+        try:
+            images.append(image_array(message))
+        except (ObservationError, AttributeError) as error:
+            raise DataError(f"bag '{bag.path}': {name}: {error}") from None
+        stamps.append(stamp_ns)
+    if len(images) < 2:
+        there = ", ".join(sorted(bag.counts))
+        raise DataError(f"bag '{bag.path}' has {len(images)} images on {name}; it has {there}")
+    found_hz = (len(stamps) - 1) / max(stamps[-1] - stamps[0], 1) * 1e9
+    if not lockstep and found_hz < 0.9 * rate_hz:
+        raise DataError(f"bag '{bag.path}' has {found_hz:.1f} images a second on {name}, not {rate_hz:g}")
+    return images
+
+
+def _actions(meaning: Meaning, reader: _Replay) -> list[tuple[np.ndarray, bool]]:
+    """(action, whether something was proposed) of each observation until the next: what the policy gave for
+    it, else the mean motion that was proposed.
 
     Where nobody has told the gripper anything yet, it was told what it does.
     """
@@ -117,19 +144,20 @@ def _actions(meaning: Meaning, reader: _Replay) -> list[np.ndarray]:
     twists, actions, held = deque(reader.twists), [], (-HELD_PERIODS * period_ns, np.zeros(6))
     for step, after in zip(reader.steps, [*reader.steps[1:], None], strict=True):
         end_ns = after.stamp_ns if after else step.stamp_ns + period_ns
-        proposed = []
+        fresh = []
         while twists and twists[0][0] < end_ns:
             held = twists.popleft()
             if held[0] >= step.stamp_ns:
-                proposed.append(held[1])
-        if not proposed and step.stamp_ns - held[0] < HELD_PERIODS * period_ns:
-            proposed = [held[1]]
+                fresh.append(held[1])
         if step.stamp_ns in reader.policy:
-            actions.append(reader.policy[step.stamp_ns])
+            actions.append((reader.policy[step.stamp_ns], True))
             continue
+        holds = step.stamp_ns - held[0] < HELD_PERIODS * period_ns
+        twist = np.mean(fresh or [held[1] if holds else np.zeros(6)], axis=0)
         finger_m = abs(float(step.raw.gripper_qpos[0]))
-        gripper_m = _last(reader.grippers, end_ns, min(ends, key=lambda end_m: abs(end_m - finger_m)))
-        actions.append(scale.to_action(np.mean(proposed or [np.zeros(6)], axis=0), gripper_m))
+        nearer_m = min(ends, key=lambda end_m, at_m=finger_m: abs(end_m - at_m))  # type: ignore[misc]
+        gripper_m = _last(reader.grippers, end_ns, nearer_m)
+        actions.append((scale.to_action(twist, gripper_m), bool(fresh)))
     return actions
 
 
@@ -179,11 +207,6 @@ class _Replay:
             PHASE: self._phase,
         }
         self.handlers = own | dict.fromkeys(self.streams)
-
-    @property
-    def proposed_ns(self) -> list[int]:
-        """When motion was proposed."""
-        return [stamp_ns for stamp_ns, _ in self.twists]
 
     def take(self, topic: str, received_ns: int, message: Any) -> None:
         handler = self.handlers[topic]
