@@ -9,6 +9,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from hilam_core.errors import FileError, HilamError
@@ -101,9 +102,9 @@ class Recorder:
         begin_ns = now_ns - BEFORE_NS
         for topic, (received_ns, data) in self._latched.items():
             self._before.append((topic, max(received_ns, begin_ns), data))
-        for message in sorted(self._before, key=lambda message: message[1]):
-            if self.state == RECORDING and message[1] >= begin_ns:
-                self._attempt(lambda bag, message=message: bag.write(*message))
+        for topic, received_ns, data in sorted(self._before, key=lambda message: message[1]):
+            if self.state == RECORDING and received_ns >= begin_ns:
+                self._attempt(partial(BagWriter.write, topic=topic, received_ns=received_ns, data=data))
         self._before.clear()
         if self.state == FAILED:
             raise FileError(self.reason)

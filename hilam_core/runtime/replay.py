@@ -46,7 +46,9 @@ class Meaning:
         """
         try:
             found = {name: json.loads(bag.facts[name]) for name in ("ingest", "scale", "arm_joints", "mode")}
-            settings = {n: tuple(v) if isinstance(v, list) else v for n, v in found["ingest"].items()}
+            settings: dict[str, Any] = {
+                n: tuple(v) if isinstance(v, list) else v for n, v in found["ingest"].items()
+            }
             arm_joints, lockstep = tuple(found["arm_joints"]), found["mode"] == "lockstep"
             return cls(IngestSettings(**settings), CommandScale(**found["scale"]), arm_joints, lockstep)
         except (KeyError, TypeError, ValueError) as error:
