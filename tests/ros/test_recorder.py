@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from domains import next_domain
+from recordings import require_parity
 
-from hilam_core.observation import preprocess
 from hilam_core.runtime.bags import BagReader
-from hilam_core.runtime.images import image_array
-from hilam_core.runtime.replay import Meaning, replay
 
+PATIENT = {"peer_timeout_s": 400.0}  # on a busy machine a stack takes minutes to start
 CLIENT = Path(__file__).with_name("recording_client.py")
 PERSON = Path(__file__).with_name("driving_person.py")
 
@@ -27,22 +26,21 @@ def test_a_recorded_episode_replays_to_the_live_observations_and_actions_to_the_
     workspace, random_checkpoint, tmp_path
 ):
     launch = workspace.simulate(
-        policy=random_checkpoint, record="true", recordings=tmp_path / "bags", output=tmp_path, max_steps=20
+        policy=random_checkpoint,
+        record="true",
+        recordings=tmp_path / "bags",
+        output=tmp_path,
+        max_steps=20,
+        **PATIENT,
     )
-    assert launch.wait() == 1, launch.output  # the policy knows nothing
+    assert launch.wait(500) == 1, launch.output  # the policy knows nothing
+    assert "no success within 20 steps" in launch.output
     (folder,) = (tmp_path / "bags").iterdir()
     bag = BagReader(folder)
     assert bag.complete and bag.facts["outcome"] == "timeout", bag.facts
     assert bag.facts["instruction"] and bag.facts["episode"] == "1"
-    meaning = Meaning.of(bag)
-    found = replay(bag, meaning)
-    live = [message for _, _, message in bag.messages({"/observation"})]
-    assert len(live) == len(found.steps) == 20
-    for message, step in zip(live, found.steps, strict=True):
-        seen = preprocess(step.raw, meaning.ingest.spec)
-        np.testing.assert_array_equal(seen.proprio, message.proprio)
-        for camera, image in zip(message.cameras, message.images, strict=True):
-            np.testing.assert_array_equal(seen.images[camera], image_array(image))
+    _, found = require_parity(bag)
+    assert len(found.steps) == 20
     (actions,) = tmp_path.glob("*/episode_actions.npy")
     np.testing.assert_array_equal(np.load(actions), found.actions)
     for topic in (
@@ -96,13 +94,15 @@ def test_a_full_disk_is_said_in_words_and_the_recorder_goes_on(workspace, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_person_takes_over_and_gives_back_and_both_records_say_so(workspace, random_checkpoint, tmp_path):
     domain = next_domain()
     given = {"record": "true", "recordings": tmp_path / "bags", "teleop": "true", "max_steps": 50_000}
+    given |= PATIENT
     launch = workspace.simulate(
         domain, mode="realtime", policy=random_checkpoint, output=tmp_path / "runs", **given
     )
-    launch.wait_for("episode begins")
+    launch.wait_for("episode begins", 450)
     person = workspace.start(f"'{sys.executable}' '{PERSON}'", domain)
     assert person.wait(500) == 0, person.output + launch.output
     assert launch.wait() == 0, launch.output

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
-from hilam_core.runtime.bags import Topic
+from hilam_core.observation import preprocess
+from hilam_core.runtime.bags import BagReader, Topic
+from hilam_core.runtime.images import image_array
 from hilam_core.runtime.ingest import IngestSettings
 from hilam_core.runtime.recorder import Recorder
+from hilam_core.runtime.replay import Demonstration, Meaning, replay
 from hilam_core.runtime.units import CommandScale
 
 SECOND = 1_000_000_000
@@ -138,3 +141,17 @@ def record(
     recorder.stop(outcome)
     assert not recorder.reason
     return folder
+
+
+def require_parity(bag: BagReader) -> tuple[Meaning, Demonstration]:
+    """A recording of lockstep replayed: what it shows is to the byte what the live node published."""
+    meaning = Meaning.of(bag)
+    found = replay(bag, meaning)
+    live = [message for _, _, message in bag.messages({"/observation"})]
+    assert len(live) == len(found.steps)
+    for message, step in zip(live, found.steps, strict=True):
+        seen = preprocess(step.raw, meaning.ingest.spec)
+        np.testing.assert_array_equal(seen.proprio, message.proprio)
+        for camera, image in zip(message.cameras, message.images, strict=True):
+            np.testing.assert_array_equal(seen.images[camera], image_array(image))
+    return meaning, found

@@ -33,7 +33,7 @@ INSIST_S = 12.0  # after the lease of killed nodes; by then the imports of a nod
 # Settings of the simulation, which no arm has.
 SIMULATION_ONLY = (
     *("mode", "suite", "task", "instruction", "placement", "init_state", "seed", "max_steps", "assets"),
-    *("serve", "goals", "results", "step_timeout_s"),
+    *("demonstrate", "serve", "goals", "results", "step_timeout_s"),
 )
 
 

@@ -20,6 +20,7 @@ from hilam_core.errors import HilamError
 from hilam_core.runtime.mailbox import LockstepMailbox, RealtimeMailbox
 from hilam_core.runtime.stamps import stamp_to_ns
 from hilam_core.runtime.units import NonFiniteError
+from hilam_ros.demonstrator import Demonstrator
 from hilam_ros.messages import camera_info, image_message, ns_to_stamp
 from hilam_ros.node import NodeError, StackNode, camera_topics, command_scale, run_node
 from hilam_sim.rollout import OneEnvironment
@@ -67,6 +68,8 @@ class LiberoBridge(StackNode):
         self.arrivals_s: dict[int, float] = {}  # latency of the commands for recent observations, by stamp
         self.make_environment()
         self.make_topics()
+        demonstrates = self.parameter("demonstrate", False, "the scripted expert proposes what the arm does")
+        self.demonstrator = Demonstrator(self, self.scale, self.base_frame) if demonstrates else None
         self.create_service(ResetSimulation, "reset_simulation", self.on_reset)
         self.create_service(Trigger, "begin_simulation", self.on_begin)
         if not self.lockstep:
@@ -146,6 +149,8 @@ class LiberoBridge(StackNode):
         self.env = self.environment(task.suite, task.index)
         options = {"placement": start.placement or "stored", "init_state": int(start.index)}
         self.obs, _ = self.env.reset(seed=int(start.seed), options=options)
+        if self.demonstrator is not None:
+            self.demonstrator.begin(self.env, int(start.seed))
         self.episode, self.limit = request.episode, int(request.max_steps) or self.env.max_steps
         self.realtime_mailbox.reset(self.now_ns())
 
@@ -184,6 +189,8 @@ class LiberoBridge(StackNode):
             publisher.publish(image_message(self.obs[camera], header))
             focal_px = self.env.focal_length_px(camera)
             self.infos[camera].publish(camera_info(self.env.image_size, focal_px, header))
+        if self.demonstrator is not None and self.run is not None:
+            self.demonstrator.propose(stamp)
 
     def explain(self) -> str:
         """Why the arm holds during an episode; empty: it does not, or the clock decides nothing."""

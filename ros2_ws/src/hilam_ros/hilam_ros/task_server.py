@@ -90,9 +90,9 @@ class TaskServer(StackNode):
         self.policy = self.parameter("policy", "", "checkpoint folder that episode.json names")
         card = load_card(self.policy, "policy") if self.policy else {}
         self.policy_hash = card.get("weights_sha256")
-        self.by_hand = self.parameter("by_hand", False, "a person drives all the time, there is no policy")
+        self.demonstrates = self.parameter("demonstrate", False, "a person or the expert drives, no policy")
         recorded = self.parameter("record", False, "every episode is recorded")
-        nodes = [*ARM_NODES] if self.by_hand else [*STACK_NODES]
+        nodes = [*ARM_NODES] if self.demonstrates else [*STACK_NODES]
         nodes += ["libero_bridge"] * self.simulated + ["recorder"] * recorded
         self.peers = Peers(nodes)
         self.driver = ""  # who drives by hand
@@ -457,7 +457,8 @@ class TaskServer(StackNode):
     def on_observation(self, performance: Performance, msg: Observation) -> None:
         """What the policy sees."""
         performance.rates["observation"].arrived(self.now_ns())
-        if self.by_hand and performance.episode.outcome is None:  # no policy counts the steps
+        # Where neither a simulation nor a policy counts the steps.
+        if self.demonstrates and not self.simulated and performance.episode.outcome is None:
             performance.episode.stepped(performance.episode.steps + 1, False, time.monotonic())
         if performance.recorder is not None:
             performance.recorder.add_frame(msg.seq, [image_array(image) for image in msg.images])

@@ -1,12 +1,13 @@
 """A LIBERO task in simulation: ros2 launch hilam_ros libero_sim.launch.py task:=3 init_state:=7
 
 serve:=true performs none, but waits for goals of the ExecuteTask action until Ctrl-C.
+demonstrate:=true lets a scripted expert drive instead of a policy, record:=true records.
 mode:=lockstep (the default) takes one step per command, deterministically; mode:=realtime 20 a second.
 """
 
 from pathlib import Path
 
-from hilam_ros import STACK_NODES
+from hilam_ros import ARM_NODES, STACK_NODES
 from hilam_ros.launching import (
     bring_up,
     chosen_settings,
@@ -33,27 +34,34 @@ def start(context: LaunchContext) -> list:
     if settings["placement"] == "stored" and settings["init_state"] >= count:
         unknown = settings["init_state"]
         raise ProfileError(f"unknown init_state '{unknown}' of {task.name}: choose 0 to {count - 1}")
-    policy = Path(settings["policy"] or default_policy()).absolute()
-    card = load_whole_card(policy, "policy")
-    check_cameras(card, policy, settings, profile)
-    assets = resolve_assets(settings["assets"] or trained_assets(card))
+    policy, card = ("", {}) if settings["demonstrate"] else checked_policy(profile, settings)
+    assets = resolve_assets(settings["assets"] or (trained_assets(card) if card else "auto"))
+    warning = assets_warning(card, assets.kind, assets.content_hash) if card else ""
     output = record_folder(settings)
 
     chosen = {
-        "policy": str(policy),
+        "policy": policy,
         "task": task.name,
         "assets": assets.kind,
         "output": output,
         "simulated": True,
     }
     last = [] if settings["serve"] else ["run_tasks"]
-    names = ["libero_bridge", *STACK_NODES, *companions(settings), "task_server", *last]
-    warning = assets_warning(card, assets.kind, assets.content_hash)
+    drivers = ARM_NODES if settings["demonstrate"] else STACK_NODES
+    names = ["libero_bridge", *drivers, *companions(settings), "task_server", *last]
     return [
         end_together(last="run_tasks"),
         *([LogInfo(msg=warning)] if warning else []),
         *bring_up([make_node(name, settings | chosen) for name in names]),
     ]
+
+
+def checked_policy(profile: Path, settings: dict) -> tuple[str, dict]:
+    """The checkpoint's folder and its card; ProfileError where it does not fit the profile."""
+    policy = Path(settings["policy"] or default_policy()).absolute()
+    card = load_whole_card(policy, "policy")
+    check_cameras(card, policy, settings, profile)
+    return str(policy), card
 
 
 def generate_launch_description() -> LaunchDescription:

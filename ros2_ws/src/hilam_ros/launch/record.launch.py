@@ -25,7 +25,7 @@ def start(context: LaunchContext) -> list:
     profile, settings = chosen_settings(context)
     require_limits(profile, context.launch_configurations)
     output = record_folder(settings)
-    chosen = {"mode": "realtime", "output": output, "simulated": False, "by_hand": True}
+    chosen = {"mode": "realtime", "output": output, "simulated": False, "demonstrate": True}
     parameters = settings | chosen | {"record": True, "teleop": True}
     names = [*ARM_NODES, *companions(parameters), "task_server"]
     return [end_together(), *bring_up([make_node(name, parameters) for name in names])]
