@@ -114,6 +114,7 @@ def make_episode(bag: BagReader, size: int | None) -> Episode:
     }
     if all(len(step.joints) for step in steps):
         states["joint_pos"] = np.stack([step.joints for step in steps])
+    phases = [taken.phase for taken in found.taken]
     facts = {name: bag.facts.get(name, "") for name in ("outcome", "episode")}
     return Episode(
         key=bag.path.name,
@@ -121,15 +122,15 @@ def make_episode(bag: BagReader, size: int | None) -> Episode:
         fps=settings.control_hz,
         instruction=bag.facts["instruction"],
         attrs={**facts, "recording": bag.path.name, "by_hand": json.dumps(spans(found))},
-        phases=found.phases if any(found.phases) else None,
+        phases=phases if any(phases) else None,
         states=states,
-        actions=np.stack(found.actions),
+        actions=np.stack([taken.action for taken in found.taken]),
     )
 
 
 def spans(found: Demonstration) -> list[tuple[int, int]]:
     """The steps that a person drove, as (first, the one after the last)."""
-    numbered = groupby(enumerate(found.by_hand), key=lambda step: step[1])
+    numbered = groupby(enumerate(taken.by_hand for taken in found.taken), key=lambda step: step[1])
     runs = [[number for number, _ in run] for by_hand, run in numbered if by_hand]
     return [(run[0], run[-1] + 1) for run in runs]
 

@@ -99,12 +99,13 @@ class BagWriter:
         """Bytes in the file."""
         return self._whole
 
-    def write(self, topic: Topic, received_ns: int, data: bytes) -> None:
-        """Add a message; received_ns: nanoseconds since the epoch."""
+    def write(self, topic: Topic, received_ns: int, data: bytes, published_ns: int = 0) -> None:
+        """Add a message. Times in nanoseconds since the epoch; published_ns: 0 where it is not known."""
         with self._writing():
             if topic not in self._channels:
                 self._channels[topic] = self._register(topic)
-            self._writer.add_message(self._channels[topic], received_ns, data, received_ns)
+            at_ns = published_ns or received_ns
+            self._writer.add_message(self._channels[topic], received_ns, data, at_ns)
         self.start_ns = min(self.start_ns or received_ns, received_ns)
         self.end_ns = max(self.end_ns, received_ns)
         self.counts[topic] += 1
@@ -252,15 +253,19 @@ class BagReader:
             why = "" if self.complete else " that can be read: it is cut off at its beginning, or no MCAP"
             raise DataError(f"bag '{self.file}' has no messages{why}")
 
-    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, Any]]:
-        """(topic, received_ns, message) of these topics in the order of their arrival. Messages have the
-        fields that ROS names, sequences of numbers as arrays."""
-        for record in self._records():
-            if not isinstance(record, Message) or self._channels[record.channel_id].topic not in topics:
-                continue
+    def messages(self, topics: Collection[str], published: bool = False) -> Iterator[tuple[str, int, Any]]:
+        """(topic, when, message) of these topics, in the order of their arrival, or of their publication, for
+        which all are held in memory. Messages have the fields that ROS names, numbers in sequences as arrays.
+        """
+        chosen = (
+            record
+            for record in self._records()
+            if isinstance(record, Message) and self._channels[record.channel_id].topic in topics
+        )
+        for record in sorted(chosen, key=lambda record: record.publish_time) if published else chosen:
             topic = self._channels[record.channel_id].topic
             message: Any = self._types.deserialize_cdr(memoryview(record.data), self.topics[topic])
-            yield topic, record.log_time, message
+            yield topic, record.publish_time if published else record.log_time, message
 
     def _records(self) -> Iterator[Any]:
         """Records up to the end of the file, or to where it breaks off."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from hilam_core.errors import FileError, HilamError
 from hilam_core.files import writable_folder
@@ -28,6 +29,13 @@ class RecorderError(HilamError):
     """What cannot be done now. The message is one line with the reason."""
 
 
+class _Message(NamedTuple):
+    topic: Topic
+    received_ns: int
+    data: bytes
+    published_ns: int
+
+
 class Recorder:
     """One recording after the other, each a bag in a folder of its own below `output`.
 
@@ -43,8 +51,8 @@ class Recorder:
         self.folder: Path | None = None
         self.instruction, self.episode, self.outcome = "", 0, ""
         self._bag: BagWriter | None = None
-        self._before: deque[tuple[Topic, int, bytes]] = deque()
-        self._latched: dict[Topic, tuple[int, bytes]] = {}
+        self._before: deque[_Message] = deque()
+        self._latched: dict[Topic, _Message] = {}
 
     @property
     def messages(self) -> int:
@@ -61,16 +69,20 @@ class Recorder:
         """From the first message to the last."""
         return (self._bag.end_ns - self._bag.start_ns) * 1e-9 if self._bag else 0.0
 
-    def add(self, topic: Topic, received_ns: int, data: bytes, latched: bool = False) -> None:
-        """Take in a message. latched: it holds until the next one, so every recording begins with it."""
+    def add(
+        self, topic: Topic, received_ns: int, data: bytes, published_ns: int = 0, latched: bool = False
+    ) -> None:
+        """Take in a message. published_ns: 0 where it is not known. latched: it holds until the next one, so
+        every recording begins with it."""
+        message = _Message(topic, received_ns, data, published_ns)
         if latched:
-            self._latched[topic] = received_ns, data
+            self._latched[topic] = message
         if self.state == RECORDING:
-            self._attempt(lambda bag: bag.write(topic, received_ns, data))
+            self._attempt(lambda bag: bag.write(*message))
             return
         if not latched:
-            self._before.append((topic, received_ns, data))
-        while self._before and self._before[0][1] < received_ns - BEFORE_NS:
+            self._before.append(message)
+        while self._before and self._before[0].received_ns < received_ns - BEFORE_NS:
             self._before.popleft()
 
     def flush(self) -> None:
@@ -100,11 +112,11 @@ class Recorder:
             raise
         self.state = RECORDING
         begin_ns = now_ns - BEFORE_NS
-        for topic, (received_ns, data) in self._latched.items():
-            self._before.append((topic, max(received_ns, begin_ns), data))
-        for topic, received_ns, data in sorted(self._before, key=lambda message: message[1]):
-            if self.state == RECORDING and received_ns >= begin_ns:
-                self._attempt(partial(BagWriter.write, topic=topic, received_ns=received_ns, data=data))
+        for latched in self._latched.values():
+            self._before.append(latched._replace(received_ns=max(latched.received_ns, begin_ns)))
+        for message in sorted(self._before, key=lambda message: message.received_ns):
+            if self.state == RECORDING and message.received_ns >= begin_ns:
+                self._attempt(partial(BagWriter.write, **message._asdict()))
         self._before.clear()
         if self.state == FAILED:
             raise FileError(self.reason)

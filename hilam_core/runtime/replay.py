@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from hilam_core.errors import DataError
 from hilam_core.observation import ObservationError, RawObservation
 from hilam_core.runtime.bags import BagReader
 from hilam_core.runtime.images import image_array
-from hilam_core.runtime.ingest import JOINTS, FrozenError, Ingest, IngestSettings, StampError
+from hilam_core.runtime.ingest import JOINTS, Ingest, IngestSettings
 from hilam_core.runtime.joints import JointMerge
 from hilam_core.runtime.pairing import RateGate
 from hilam_core.runtime.stamps import stamp_to_ns
@@ -67,14 +67,22 @@ class Step:
 
 
 @dataclass
-class Demonstration:
-    """The steps of a recording, and for each the action float32 [7] in [-1, 1] that followed it, whether a
-    person drove, and the phase that was announced (empty: none)."""
+class Taken:
+    """What was done after a step: the action float32 [7] in [-1, 1], whether something was proposed then, the
+    phase that was announced (empty: none), and whether a person drove."""
 
-    steps: list[Step] = field(default_factory=list)
-    actions: list[np.ndarray] = field(default_factory=list)
-    by_hand: list[bool] = field(default_factory=list)
-    phases: list[str] = field(default_factory=list)
+    action: np.ndarray
+    fresh: bool
+    phase: str
+    by_hand: bool
+
+
+@dataclass
+class Demonstration:
+    """The steps of a recording, and what was done after each where actions are wanted."""
+
+    steps: list[Step]
+    taken: list[Taken] = field(default_factory=list)
 
 
 def replay(bag: BagReader, meaning: Meaning, actions: bool = True) -> Demonstration:
@@ -88,25 +96,21 @@ def replay(bag: BagReader, meaning: Meaning, actions: bool = True) -> Demonstrat
     """
     _require_topics(bag, meaning, actions)
     reader = _Replay(bag, meaning)
-    for topic, received_ns, message in bag.messages(reader.handlers.keys()):
-        if reader.over:
-            break
-        reader.take(topic, received_ns, message)
+    for topic, received_ns, message in bag.messages({*reader.streams, TASK}):
+        if not reader.over:
+            reader.take(topic, received_ns, message)
     if len(reader.steps) < 2:
         why = reader.refused or reader.ingest.joints.missing() or reader.ingest.pairing.lacking()
         raise DataError(f"bag '{bag.path}' has {len(reader.steps)} observations: {why or 'it is too short'}")
     _require_rate(bag, meaning, reader.steps)
-    found = Demonstration(reader.steps)
-    if actions:
-        taken = _actions(meaning, reader)
-        proposed = [i for i, (_, fresh) in enumerate(taken) if fresh]
-        during = slice(proposed[0], proposed[-1] + 1) if proposed else slice(0)
-        found.steps, found.actions = found.steps[during], [action for action, _ in taken[during]]
-        if len(found.steps) < 2:
-            raise DataError(f"bag '{bag.path}': motion was proposed for {len(found.steps)} observations")
-    found.by_hand = [_last(reader.takeovers, step.stamp_ns, False) for step in found.steps]
-    found.phases = [_last(reader.phases, step.stamp_ns, "") for step in found.steps]
-    return found
+    if not actions:
+        return Demonstration(reader.steps)
+    taken = _Proposals(bag).taken(reader.steps, meaning.scale)
+    proposed = [i for i, step in enumerate(taken) if step.fresh]
+    during = slice(proposed[0], proposed[-1] + 1) if proposed else slice(0)
+    if len(taken[during]) < 2:
+        raise DataError(f"bag '{bag.path}': motion was proposed for {len(taken[during])} observations")
+    return Demonstration(reader.steps[during], taken[during])
 
 
 def replay_images(bag: BagReader, topic: str, rate_hz: float, lockstep: bool) -> list[np.ndarray]:
@@ -135,34 +139,6 @@ def replay_images(bag: BagReader, topic: str, rate_hz: float, lockstep: bool) ->
     return images
 
 
-def _actions(meaning: Meaning, reader: _Replay) -> list[tuple[np.ndarray, bool]]:
-    """(action, whether something was proposed) of each observation until the next: what the policy gave for
-    it, else the mean motion that was proposed.
-
-    Where nobody has told the gripper anything yet, it was told what it does.
-    """
-    scale, period_ns = meaning.scale, round(1e9 / meaning.scale.control_hz)
-    ends = (scale.gripper_open_m, scale.gripper_closed_m)
-    twists, actions, held = deque(reader.twists), [], (-HELD_PERIODS * period_ns, np.zeros(6))
-    for step, after in zip(reader.steps, [*reader.steps[1:], None], strict=True):
-        end_ns = after.stamp_ns if after else step.stamp_ns + period_ns
-        fresh = []
-        while twists and twists[0][0] < end_ns:
-            held = twists.popleft()
-            if held[0] >= step.stamp_ns:
-                fresh.append(held[1])
-        if step.stamp_ns in reader.policy:
-            actions.append((reader.policy[step.stamp_ns], True))
-            continue
-        holds = step.stamp_ns - held[0] < HELD_PERIODS * period_ns
-        twist = np.mean(fresh or [held[1] if holds else np.zeros(6)], axis=0)
-        finger_m = abs(float(step.raw.gripper_qpos[0]))
-        nearer_m = min(ends, key=lambda end_m, at_m=finger_m: abs(end_m - at_m))  # type: ignore[misc]
-        gripper_m = _last(reader.grippers, end_ns, nearer_m)
-        actions.append((scale.to_action(twist, gripper_m), bool(fresh)))
-    return actions
-
-
 def _require_topics(bag: BagReader, meaning: Meaning, actions: bool) -> None:
     wanted = [_absolute(topic) for topic in meaning.ingest.topics.values()]
     for topic in [*wanted, *([PROPOSED] if actions else [])]:
@@ -185,39 +161,35 @@ def _require_rate(bag: BagReader, meaning: Meaning, steps: list[Step]) -> None:
 
 
 class _Replay:
-    """Collects what the topics of a bag say."""
+    """Collects the observations of a bag."""
 
     def __init__(self, bag: BagReader, meaning: Meaning):
         self.ingest, self.lockstep = Ingest(meaning.ingest, meaning.lockstep), meaning.lockstep
         self.arm = JointMerge(meaning.arm_joints)
-        self.joints: np.ndarray | None = None
+        self.joints = np.zeros(0)
         self.steps: list[Step] = []
-        self.twists: list[tuple[int, np.ndarray]] = []  # by stamp
-        self.grippers: list[tuple[int, float]] = []  # by arrival: they have no stamp
-        self.policy: dict[int, np.ndarray] = {}  # actions by the stamp of their observation
-        self.takeovers: list[tuple[int, bool]] = []
-        self.phases: list[tuple[int, str]] = []
         self.episode = int(bag.facts.get("episode", "0"))
         self.begun, self.over, self.refused = not self.episode, False, ""
         self.streams = {_absolute(topic): name for name, topic in meaning.ingest.topics.items()}
-        own = {
-            TASK: self._task,
-            PROPOSED: self._proposed,
-            GRIPPER: self._gripper,
-            CYCLE: self._cycle,
-            TELEOP: self._teleop,
-            PHASE: self._phase,
-        }
-        self.handlers = own | dict.fromkeys(self.streams)
 
     def take(self, topic: str, received_ns: int, message: Any) -> None:
-        handler = self.handlers[topic]
-        if handler is None:
-            self._sample(self.streams[topic], received_ns, message)
-        else:
-            handler(received_ns, message)
+        """Take in a message of cameras, state or the task."""
+        if topic == TASK:
+            self._task(message)
+            return
+        stream = self.streams[topic]
+        if stream == JOINTS:
+            found = self.arm.add(message.name, message.position, stamp_to_ns(message.header.stamp))
+            self.joints = self.joints if found is None else found
+        if not self.begun:
+            return
+        try:
+            self._observe(None if self.lockstep else self.ingest.poll(received_ns))
+            self._observe(self.ingest.add(stream, message, received_ns))
+        except ObservationError as error:
+            self.refused = str(error)
 
-    def _task(self, received_ns: int, message: Any) -> None:
+    def _task(self, message: Any) -> None:
         if message.episode != self.episode or not self.episode:
             return
         if message.active and not self.begun:
@@ -225,55 +197,77 @@ class _Replay:
             self.ingest.begin(stamp_to_ns(message.header.stamp))
         self.over = self.begun and not message.active
 
-    def _sample(self, stream: str, received_ns: int, message: Any) -> None:
-        if stream == JOINTS:
-            found = self.arm.add(message.name, message.position, stamp_to_ns(message.header.stamp))
-            self.joints = self.joints if found is None else found
-        if not self.begun:
-            return
-        try:
-            due = None if self.lockstep else self.ingest.poll(received_ns)
-            self._observe(due)
-            self._observe(self.ingest.add(stream, message, received_ns))
-        except (StampError, FrozenError, ObservationError) as error:
-            self.refused = str(error)
+    def _observe(self, samples: dict[str, Any] | None) -> None:
+        if samples is not None:
+            first = samples[self.ingest.settings.cameras[0]]
+            step = Step(stamp_to_ns(first.header.stamp), self.ingest.raw(samples), self.joints)
+            self.steps.append(step)
 
-    def _observe(self, samples: Mapping[str, Any] | None) -> None:
-        if samples is None:
-            return
-        first = samples[self.ingest.settings.cameras[0]]
-        raw = self.ingest.raw(dict(samples))
-        joints = np.zeros(0) if self.joints is None else self.joints
-        self.steps.append(Step(stamp_to_ns(first.header.stamp), raw, joints))
 
-    def _proposed(self, received_ns: int, message: Any) -> None:
-        linear, angular = message.twist.linear, message.twist.angular
-        twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
-        self.twists.append((stamp_to_ns(message.header.stamp), twist))
+class _Proposal(NamedTuple):
+    stamp_ns: int
+    twist: np.ndarray
+    gripper_m: float | None  # as of then; None: nobody has told the gripper anything yet
+    phase: str
 
-    def _cycle(self, received_ns: int, message: Any) -> None:
-        self.policy[stamp_to_ns(message.header.stamp)] = np.array(message.action, np.float32)
 
-    def _gripper(self, received_ns: int, message: Any) -> None:
-        if len(message.data):
-            self.grippers.append((received_ns, float(message.data[0])))
+class _Proposals:
+    """What was proposed during a recording, in the order of its publication: the gripper and the phase first,
+    then the motion that completes them."""
 
-    def _teleop(self, received_ns: int, message: Any) -> None:
-        self.takeovers.append((stamp_to_ns(message.header.stamp), bool(message.active)))
+    def __init__(self, bag: BagReader):
+        self.motions: deque[_Proposal] = deque()
+        self.policy: dict[int, np.ndarray] = {}  # actions by the stamp of their observation
+        self.takeovers: list[tuple[int, bool]] = []
+        gripper_m, phase = None, ""
+        for topic, _, message in bag.messages({PROPOSED, GRIPPER, CYCLE, PHASE, TELEOP}, published=True):
+            if topic == GRIPPER and len(message.data):
+                gripper_m = float(message.data[0])
+            elif topic == PHASE:
+                phase = str(message.data)
+            elif topic == PROPOSED:
+                at, turn = message.twist.linear, message.twist.angular
+                twist = np.array([at.x, at.y, at.z, turn.x, turn.y, turn.z])
+                self.motions.append(_Proposal(stamp_to_ns(message.header.stamp), twist, gripper_m, phase))
+            elif topic == CYCLE:
+                self.policy[stamp_to_ns(message.header.stamp)] = np.array(message.action, np.float32)
+            elif topic == TELEOP:
+                self.takeovers.append((stamp_to_ns(message.header.stamp), bool(message.active)))
 
-    def _phase(self, received_ns: int, message: Any) -> None:
-        self.phases.append((received_ns, str(message.data)))
+    def taken(self, steps: Sequence[Step], scale: CommandScale) -> list[Taken]:
+        """What was done from each observation to the next: what the policy gave for it, else the mean motion
+        that was proposed, else the last one where that is young, else none.
+
+        Where nobody has told the gripper anything yet, it was told what it does.
+        """
+        period_ns = round(1e9 / scale.control_hz)
+        found, last = [], _Proposal(-HELD_PERIODS * period_ns, np.zeros(6), None, "")
+        for step, after in zip(steps, [*steps[1:], None], strict=True):
+            end_ns = after.stamp_ns if after else step.stamp_ns + period_ns
+            fresh = []
+            while self.motions and self.motions[0].stamp_ns < end_ns:
+                last = self.motions.popleft()
+                if last.stamp_ns >= step.stamp_ns:
+                    fresh.append(last.twist)
+            holds = step.stamp_ns - last.stamp_ns < HELD_PERIODS * period_ns
+            twist = np.mean(fresh or [last.twist if holds else np.zeros(6)], axis=0)
+            gripper_m = _nearer_end(step, scale) if last.gripper_m is None else last.gripper_m
+            action = self.policy.get(step.stamp_ns, scale.to_action(twist, gripper_m))
+            by_hand = _last(self.takeovers, step.stamp_ns)
+            found.append(Taken(action, bool(fresh) or step.stamp_ns in self.policy, last.phase, by_hand))
+        return found
+
+
+def _nearer_end(step: Step, scale: CommandScale) -> float:
+    finger_m = abs(float(step.raw.gripper_qpos[0]))
+    ends = (scale.gripper_open_m, scale.gripper_closed_m)
+    return min(ends, key=lambda end_m: abs(end_m - finger_m))
+
+
+def _last(events: Sequence[tuple[int, bool]], stamp_ns: int) -> bool:
+    """The newest of events in order that is not after a time."""
+    return next((value for at_ns, value in reversed(events) if at_ns <= stamp_ns), False)
 
 
 def _absolute(topic: str) -> str:
     return topic if topic.startswith("/") else f"/{topic}"
-
-
-def _last(events: list[tuple[int, Any]], stamp_ns: int, default: Any) -> Any:
-    """The newest of events in order that is not after a time."""
-    found = default
-    for at_ns, value in events:
-        if at_ns > stamp_ns:
-            break
-        found = value
-    return found

@@ -137,7 +137,7 @@ def record(
     for at_ns, topic, message in messages(seconds, camera_hz):
         if topic != without:
             data = bytes(TYPES.serialize_cdr(message, TOPICS[topic].type))
-            recorder.add(TOPICS[topic], at_ns + 200_000, data)
+            recorder.add(TOPICS[topic], at_ns + 200_000, data, published_ns=at_ns)
     recorder.stop(outcome)
     assert not recorder.reason
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -114,11 +115,11 @@ class RecorderNode(StackNode):
         take = partial(self.on_message, topic, latched)
         self.create_subscription(message_class(kind), name, take, qos, raw=True)
 
-    def on_message(self, topic: Topic, latched: bool, data: bytes) -> None:
+    def on_message(self, topic: Topic, latched: bool, data: bytes, info: Mapping[str, Any]) -> None:
         """Take in the bytes of a message."""
         if self.active or latched:  # what is latched comes once, perhaps before the activation
             start_s = time.perf_counter()
-            self.recorder.add(topic, self.now_ns(), data, latched)
+            self.recorder.add(topic, self.now_ns(), data, info["source_timestamp"] or 0, latched)
             self.stats.add(time.perf_counter() - start_s, self.seconds())
 
     # Episodes

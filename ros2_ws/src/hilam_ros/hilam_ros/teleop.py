@@ -82,12 +82,12 @@ class TeleopNode(StackNode):
         toggled = self.teleop.toggled()
         if source != self.driving and source:
             self.say(source)  # before the first proposal: the executor must not speak at the same time
+        if source and toggled:  # before the motion, which completes the pair
+            self.gripper_m = self.other_end()
+            self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
         if source or self.driving:
             stamp = self.get_clock().now().to_msg()
             self.motion.publish(twist_message(self.teleop.twist(now_s), stamp, self.base_frame))
-        if source and toggled:
-            self.gripper_m = self.other_end()
-            self.gripper.publish(Float64MultiArray(data=[self.gripper_m]))
         if source != self.driving and not source:
             self.say("")
         self.driving = source
