@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 import numpy as np
 import torch
@@ -123,6 +124,34 @@ def segmentation_report(
         "segments_per_episode": len(lengths) / len(phases),
         "phases_per_episode": float(np.mean([len(t) + 1 for _, t in pairs[""]])),
     }
+
+
+def mutual_information(cuts: Sequence[int], names: Sequence[str]) -> float:
+    """Normalised mutual information, 0 to 1, of the segments between `cuts` and those of equal phase."""
+    length = len(names)
+    both = (cuts, phase_boundaries(names))
+    first, second = (np.bincount(times, minlength=length).cumsum() for times in both)
+    joint = np.zeros((first[-1] + 1, second[-1] + 1))
+    np.add.at(joint, (first, second), 1 / length)
+    rows, columns = joint.sum(1), joint.sum(0)
+    seen = joint > 0
+    shared = float((joint[seen] * np.log(joint[seen] / np.outer(rows, columns)[seen])).sum())
+    entropies = [-float((p[p > 0] * np.log(p[p > 0])).sum()) for p in (rows, columns)]
+    return shared / max(float(np.mean(entropies)), 1e-9)
+
+
+def edit_score(cuts: Sequence[int], names: Sequence[str]) -> float:
+    """1 less the edit distance of the two sequences of phases, over the longer one: each segment between
+    `cuts` counts as the phase of most of its frames, neighbours of one phase as one."""
+    edges = [0, *cuts, len(names)]
+    found = [Counter(names[a:b]).most_common(1)[0][0] for a, b in pairwise(edges) if a < b]
+    first, second = ([name for name, _ in groupby(sequence)] for sequence in (found, names))
+    row = list(range(len(second) + 1))
+    for i, name in enumerate(first, 1):
+        above, row = row, [i]
+        for j, other in enumerate(second, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (name != other)))
+    return 1 - row[-1] / max(len(first), len(second))
 
 
 def even_cuts(length: int, count: int) -> list[int]:
