@@ -36,6 +36,8 @@ setup(
                 "run_tasks",
                 "simulated_arm",
                 "check_arm",
+                "console",
+                "rerun_logger",
             )
         ],
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from launch import Action, LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
     Shutdown,
@@ -30,6 +32,11 @@ from hilam_ros.profile import ProfileError, load_settings, read_comments, read_p
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
 INSIST_S = 12.0  # after the lease of killed nodes; by then the imports of a node are over
+# What only looks at the stack, by the setting that starts it: its name, and the package that it needs. Where
+# one ends, the stack goes on.
+WATCHERS = {"console": ("console", "nicegui"), "rerun": ("rerun_logger", "rerun")}
+# Settings of the nodes beside the arm, which the policy's half has not.
+WATCHING = ("console", "console_host", "console_port", "console_token_file", "rerun", "watch_image_hz")
 # Settings of the simulation, which no arm has.
 SIMULATION_ONLY = (
     *("mode", "suite", "task", "instruction", "placement", "init_state", "seed", "max_steps", "assets"),
@@ -101,6 +108,24 @@ def make_node(name: str, parameters: dict[str, Any]) -> LifecycleNode:
     )
 
 
+def watchers(settings: dict[str, Any]) -> list[LifecycleNode]:
+    """The nodes that only look, as the settings say; each begins by itself, nobody waits for it.
+
+    Raises:
+        ProfileError: a package that one needs is not installed.
+    """
+    wanted = [setting for setting in WATCHERS if settings[setting]]
+    for setting in wanted:
+        _, package = WATCHERS[setting]
+        if not find_spec(package):
+            raise ProfileError(
+                f"{setting}:=true needs a package that is missing: pip install 'hilam[{setting}]'"
+            )
+    if settings["rerun"] and not settings["output"]:
+        raise ProfileError("rerun:=true writes into the folder of the records: output is none")
+    return [make_node(WATCHERS[setting][0], settings | {"autostart": True}) for setting in wanted]
+
+
 def bring_up(nodes: Sequence[LifecycleNode], then: Sequence[Action] = ()) -> list[Action]:
     """Start and configure the nodes side by side; when all are configured, activate them in this order.
 
@@ -153,9 +178,10 @@ def _when(
 
 
 def end_together(last: str | None = None) -> RegisterEventHandler:
-    """When `last` ends well, so does the launch; any other end of a process fails the launch, by name."""
+    """When `last` ends well, so does the launch; any other end of a process fails the launch, by name, but
+    that of one that only looks."""
 
-    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Shutdown] | None:
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action] | None:
         if context.is_shutdown:
             return None
         name = event.process_name.rsplit("-", 1)[0]
@@ -166,6 +192,8 @@ def end_together(last: str | None = None) -> RegisterEventHandler:
             if event.returncode < 0
             else f"ended with {event.returncode}"
         )
+        if name in (watcher for watcher, _ in WATCHERS.values()):
+            return [LogInfo(msg=f"{name} {how}; its last messages are above. The stack goes on without it")]
         raise RuntimeError(f"{name} {how}; its last messages are above. Everything else is being stopped")
 
     return RegisterEventHandler(OnProcessExit(on_exit=on_exit))

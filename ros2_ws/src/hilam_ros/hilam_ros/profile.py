@@ -27,12 +27,12 @@ CHOICES = {
 }
 POSITIVE = {
     *("image_size", "control_hz", "position_m", "rotation_rad", "gripper_effort_n"),
-    *("max_observation_age_s", "max_skill_age_s", "peer_timeout_s", "step_timeout_s"),
+    *("watch_image_hz", "max_observation_age_s", "max_skill_age_s", "peer_timeout_s", "step_timeout_s"),
     *("teleop_linear_m_s", "teleop_angular_rad_s"),
 }
 NOT_NEGATIVE = {
     *("pairing_tolerance_s", "pairing_wait_s", "pairing_hold_s", "init_state", "seed", "max_steps"),
-    *("command_hz", "max_frozen_s", "joy_deadman_button", "joy_gripper_button"),
+    *("command_hz", "max_frozen_s", "console_port", "joy_deadman_button", "joy_gripper_button"),
 }
 LENGTHS = {"finger_joints": 2, "finger_signs": 2, "pose_offset_m": 3, "joy_axes": 6, "joy_signs": 6}
 LIMITS = [field.name for field in fields(Limits)]

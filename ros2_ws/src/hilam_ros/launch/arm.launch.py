@@ -1,7 +1,7 @@
 """The arm's half, on the machine of its drivers: ros2 launch hilam_ros arm.launch.py profile:=franka_crisp
 
 policy.launch.py is the other half. Nothing moves before a goal of the ExecuteTask action. record:=true
-records every episode, teleop:=true lets a person take over.
+records every episode, teleop:=true lets a person take over, console:=true opens a page for the operator.
 """
 
 from hilam_ros import ARM_NODES
@@ -14,6 +14,7 @@ from hilam_ros.launching import (
     end_together,
     make_node,
     record_folder,
+    watchers,
 )
 from hilam_ros.profile import require_limits
 from launch import LaunchContext, LaunchDescription
@@ -27,7 +28,8 @@ def start(context: LaunchContext) -> list:
     output = record_folder(settings)
     parameters = settings | {"mode": "realtime", "output": output, "simulated": False}
     names = [*ARM_NODES, *companions(parameters), "task_server"]
-    return [end_together(), *bring_up([make_node(name, parameters) for name in names])]
+    nodes = [make_node(name, parameters) for name in names]
+    return [end_together(), *watchers(parameters), *bring_up(nodes)]
 
 
 def generate_launch_description() -> LaunchDescription:

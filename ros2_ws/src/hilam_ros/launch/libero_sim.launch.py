@@ -1,5 +1,6 @@
 """A LIBERO task in simulation: ros2 launch hilam_ros libero_sim.launch.py task:=3 init_state:=7
 
+console:=true opens a page for the operator at http://127.0.0.1:8080
 serve:=true performs none, but waits for goals of the ExecuteTask action until Ctrl-C.
 demonstrate:=true lets a scripted expert drive instead of a policy, record:=true records.
 mode:=lockstep (the default) takes one step per command, deterministically; mode:=realtime 20 a second.
@@ -16,6 +17,7 @@ from hilam_ros.launching import (
     end_together,
     make_node,
     record_folder,
+    watchers,
 )
 from hilam_ros.profile import ProfileError, check_cameras, default_policy
 from launch import LaunchContext, LaunchDescription
@@ -52,6 +54,7 @@ def start(context: LaunchContext) -> list:
     return [
         end_together(last="run_tasks"),
         *([LogInfo(msg=warning)] if warning else []),
+        *watchers(settings | chosen),
         *bring_up([make_node(name, settings | chosen) for name in names]),
     ]
 

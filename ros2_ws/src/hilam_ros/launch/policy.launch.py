@@ -8,6 +8,7 @@ from pathlib import Path
 from hilam_ros import POLICY_NODES
 from hilam_ros.launching import (
     SIMULATION_ONLY,
+    WATCHING,
     bring_up,
     chosen_settings,
     declare_settings,
@@ -32,4 +33,6 @@ def start(context: LaunchContext) -> list:
 
 def generate_launch_description() -> LaunchDescription:
     profile = DeclareLaunchArgument("profile", description="name of a file in the config folder, or a path")
-    return LaunchDescription([profile, *declare_settings(SIMULATION_ONLY), OpaqueFunction(function=start)])
+    return LaunchDescription(
+        [profile, *declare_settings((*SIMULATION_ONLY, *WATCHING)), OpaqueFunction(function=start)]
+    )

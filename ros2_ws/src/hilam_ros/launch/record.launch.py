@@ -14,6 +14,7 @@ from hilam_ros.launching import (
     end_together,
     make_node,
     record_folder,
+    watchers,
 )
 from hilam_ros.profile import require_limits
 from launch import LaunchContext, LaunchDescription
@@ -28,7 +29,8 @@ def start(context: LaunchContext) -> list:
     chosen = {"mode": "realtime", "output": output, "simulated": False, "demonstrate": True}
     parameters = settings | chosen | {"record": True, "teleop": True}
     names = [*ARM_NODES, *companions(parameters), "task_server"]
-    return [end_together(), *bring_up([make_node(name, parameters) for name in names])]
+    nodes = [make_node(name, parameters) for name in names]
+    return [end_together(), *watchers(parameters), *bring_up(nodes)]
 
 
 def generate_launch_description() -> LaunchDescription:
