@@ -76,7 +76,8 @@ def chosen_bags(config: Config) -> list[BagReader]:
     chosen, others = [], 0
     for path in tqdm(find_bags(config.bags), desc="reading bags", unit="bag", delay=1, leave=False):
         bag = BagReader(path)
-        if not bag.complete and not config.unfinished:
+        broken = not bag.complete or "unfinished" in bag.facts
+        if broken and not config.unfinished:
             raise DataError(
                 f"bag '{bag.file}' breaks off after {sum(bag.counts.values())} messages (killed, or the disk "
                 "was full): import what is there with --unfinished, or remove it"

@@ -7,6 +7,9 @@ MCAP file, where a killed process cannot lose them, and with those of the end as
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import struct
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -48,6 +51,7 @@ class _File:
 
     def __init__(self, path: Path):
         self._file = open(path, "xb", buffering=0)  # noqa: SIM115
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # until it is closed, also by the end of this process
         self.size = 0
 
     def write(self, data: bytes) -> int:
@@ -267,6 +271,18 @@ class BagReader:
             message: Any = self._types.deserialize_cdr(memoryview(record.data), self.topics[topic])
             yield topic, record.publish_time if published else record.log_time, message
 
+    def records(self) -> Iterator[tuple[Topic, Message]]:
+        """Every message as it is, with its topic."""
+        topics = {}
+        for number, channel in self._channels.items():
+            schema, said = self._schemas[channel.schema_id], channel.metadata
+            definition = schema.data.decode()
+            described = said.get("topic_type_hash", ""), said.get("offered_qos_profiles") or "[]"
+            topics[number] = Topic(channel.topic, schema.name, definition, *described)
+        for record in self._records():
+            if isinstance(record, Message):
+                yield topics[record.channel_id], record
+
     def _records(self) -> Iterator[Any]:
         """Records up to the end of the file, or to where it breaks off."""
         try:
@@ -280,6 +296,35 @@ class BagReader:
             raise DataError(f"bag '{self.file}' cannot be read: {error.strerror}") from None
         except (McapError, CRCValidationError, struct.error, EOFError, ValueError):
             self.complete = False
+
+
+def complete_bag(folder: Path) -> bool:
+    """Give a bag that a killed process left the end, the index and the metadata.yaml that other readers need;
+    False where there is nothing to do, or its writer still writes. Its fact `unfinished` says what happened.
+
+    Raises:
+        DataError: nothing in it can be read.
+        FileError: it cannot be written.
+    """
+    if (folder / "metadata.yaml").exists():
+        return False
+    file = _mcap_file(folder)
+    with file.open("rb") as own:
+        try:
+            fcntl.flock(own, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    bag, draft = BagReader(folder), folder / ".complete" / folder.name
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    writer = BagWriter(draft, bag.facts)
+    for topic, record in bag.records():
+        writer.write(topic, record.log_time, record.data, record.publish_time)
+    writer.close({"unfinished": "the recorder was killed"})
+    os.replace(writer.path, file)
+    os.replace(draft / "metadata.yaml", folder / "metadata.yaml")
+    shutil.rmtree(draft.parent)
+    return True
 
 
 def _register_types(types: Typestore, schema: Schema, file: Path) -> None:

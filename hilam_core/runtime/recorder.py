@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from hilam_core.errors import FileError, HilamError
+from hilam_core.errors import DataError, FileError, HilamError
 from hilam_core.files import writable_folder
-from hilam_core.runtime.bags import BagWriter, Topic, add_facts
+from hilam_core.runtime.bags import BagWriter, Topic, add_facts, complete_bag
 from hilam_core.runtime.record import folder_name, own_folder
 
 IDLE, RECORDING, STOPPED, FAILED = "idle", "recording", "stopped", "failed"
@@ -23,6 +23,20 @@ IDLE, RECORDING, STOPPED, FAILED = "idle", "recording", "stopped", "failed"
 # with, and the episode's announcement, which begins the recording, may arrive after them.
 BEFORE_NS = 500_000_000
 SUCCESS = "success"
+
+
+def complete_recordings(output: Path) -> list[Path]:
+    """Complete what killed recorders left in a folder of recordings; which those are.
+
+    Raises:
+        FileError: one cannot be written.
+    """
+    completed = []
+    for folder in sorted({file.parent for file in output.glob("*/*.mcap")}):
+        with suppress(DataError):  # killed before anything came
+            if complete_bag(folder):
+                completed.append(folder)
+    return completed
 
 
 class RecorderError(HilamError):

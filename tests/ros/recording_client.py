@@ -31,7 +31,7 @@ class Operator(Node):
         self.state, self.health = RecorderState(), ""
         self.create_subscription(RecorderState, "recorder/state", self.on_state, LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 10)
-        self.services = {n: self.create_client(Trigger, f"recorder/{n}") for n in ("stop", "keep", "discard")}
+        self.buttons = {n: self.create_client(Trigger, f"recorder/{n}") for n in ("stop", "keep", "discard")}
         self.starting = self.create_client(StartRecording, "recorder/start")
         self.create_timer(0.02, self.publish)
 
@@ -73,7 +73,7 @@ class Operator(Node):
         return path
 
     def press(self, name: str) -> str:
-        answer = self.call(self.services[name], Trigger.Request())
+        answer = self.call(self.buttons[name], Trigger.Request())
         return answer.message if answer.success else f"refused: {answer.message}"
 
 

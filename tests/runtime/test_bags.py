@@ -13,7 +13,15 @@ from rosbags.typesys import Stores, get_typestore
 
 from hilam_core.errors import DataError, FileError
 from hilam_core.runtime.bags import BagReader, BagWriter, Topic, add_facts, find_bags
-from hilam_core.runtime.recorder import FAILED, IDLE, RECORDING, STOPPED, Recorder, RecorderError
+from hilam_core.runtime.recorder import (
+    FAILED,
+    IDLE,
+    RECORDING,
+    STOPPED,
+    Recorder,
+    RecorderError,
+    complete_recordings,
+)
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 STRING = Topic("/words", "std_msgs/msg/String", "string data\n", TYPES.hash_rihs01("std_msgs/msg/String"))
@@ -65,9 +73,25 @@ def test_what_was_flushed_before_a_kill_is_read_and_said_to_be_incomplete(tmp_pa
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    bag = BagReader(tmp_path / "bag")
+    bag, whole = BagReader(tmp_path / "bag"), [f"word {i}" for i in range(5)]
     assert not bag.complete and bag.facts == {"instruction": "say it"}
-    assert words(tmp_path / "bag") == [f"word {i}" for i in range(5)]
+    assert words(tmp_path / "bag") == whole
+
+    assert complete_recordings(tmp_path) == [tmp_path / "bag"]  # as the next recorder does
+    assert BagReader(tmp_path / "bag").complete and words(tmp_path / "bag") == whole
+    assert BagReader(tmp_path / "bag").facts["unfinished"] == "the recorder was killed"
+    with Reader(tmp_path / "bag") as theirs:
+        assert (theirs.message_count, theirs.start_time) == (5, START)
+    assert sorted(path.name for path in (tmp_path / "bag").iterdir()) == ["bag_0.mcap", "metadata.yaml"]
+    assert not complete_recordings(tmp_path)
+
+
+def test_what_is_still_being_recorded_is_left_alone(tmp_path):
+    bag = write_bag(tmp_path / "bag")
+    bag.flush()
+    assert not complete_recordings(tmp_path)
+    bag.close({})
+    assert words(tmp_path / "bag")
 
 
 def test_every_cut_gives_whole_messages_or_one_line(tmp_path):

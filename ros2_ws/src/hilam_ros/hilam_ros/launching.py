@@ -32,9 +32,10 @@ from hilam_ros.profile import ProfileError, load_settings, read_comments, read_p
 # Ctrl-C: SIGINT at once, SIGTERM after 2 s, SIGKILL a second later.
 SIGTERM_TIMEOUT_S, SIGKILL_TIMEOUT_S = "2", "1"
 INSIST_S = 12.0  # after the lease of killed nodes; by then the imports of a node are over
-# What only looks at the stack, by the setting that starts it: its name, and the package that it needs. Where
-# one ends, the stack goes on.
+# What only looks at the stack, by the setting that starts it: its name, and the package that it needs.
 WATCHERS = {"console": ("console", "nicegui"), "rerun": ("rerun_logger", "rerun")}
+# Where one of these ends, the stack goes on: no arm waits for a picture of it, or for a recording.
+SPARED = ("recorder", *(name for name, _ in WATCHERS.values()))
 # Settings of the nodes beside the arm, which the policy's half has not.
 WATCHING = ("console", "console_host", "console_port", "console_token_file", "rerun", "watch_image_hz")
 # Settings of the simulation, which no arm has.
@@ -179,7 +180,7 @@ def _when(
 
 def end_together(last: str | None = None) -> RegisterEventHandler:
     """When `last` ends well, so does the launch; any other end of a process fails the launch, by name, but
-    that of one that only looks."""
+    that of one that it goes on without."""
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action] | None:
         if context.is_shutdown:
@@ -192,7 +193,7 @@ def end_together(last: str | None = None) -> RegisterEventHandler:
             if event.returncode < 0
             else f"ended with {event.returncode}"
         )
-        if name in (watcher for watcher, _ in WATCHERS.values()):
+        if name in SPARED:
             return [LogInfo(msg=f"{name} {how}; its last messages are above. The stack goes on without it")]
         raise RuntimeError(f"{name} {how}; its last messages are above. Everything else is being stopped")
 

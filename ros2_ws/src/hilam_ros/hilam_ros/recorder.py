@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 from hilam_core.errors import HilamError
 from hilam_core.runtime.bags import Topic
 from hilam_core.runtime.ingest import IngestSettings
-from hilam_core.runtime.recorder import FAILED, RECORDING, Recorder
+from hilam_core.runtime.recorder import FAILED, RECORDING, Recorder, complete_recordings
 from hilam_ros.definitions import definition, message_class
 from hilam_ros.node import LATCHED, StackNode, command_scale, ingest_settings, run_node
 
@@ -54,6 +54,8 @@ class RecorderNode(StackNode):
         facts |= {"ingest": asdict(settings), "scale": asdict(scale)}
         meaning = {name: json.dumps(value) for name, value in facts.items()}
         self.recorder = Recorder(Path(output).absolute(), meaning)
+        for folder in complete_recordings(self.recorder.output):
+            self.get_logger().info(f"completed '{folder}', which a killed recorder left")
         self.wanted = {self.resolve_topic_name(name) for name in self.topic_names(settings)}
         self.ending_s: float | None = None
         self.said: tuple[Any, ...] = ()
