@@ -102,7 +102,7 @@ class TeleopNode(StackNode):
         msg = TeleopState(active=bool(source), source=source)
         msg.header.stamp = self.get_clock().now().to_msg()
         self.state.publish(msg)
-        self.get_logger().info(f"the {source} drives" if source else "nobody drives by hand")
+        self.get_logger().info(f"driven by hand: {source}" if source else "nobody drives by hand")
 
     def deactivate(self) -> None:
         """The arm is told to stand still, and the executor that it may go on."""
