@@ -72,8 +72,10 @@ def test_an_operator_records_keeps_and_discards_and_a_killed_recorder_loses_litt
     for bag in (kept, left, broken):
         assert bag.counts["/agentview/image_raw"] > 5 and bag.counts["/joint_states"] > 5
     assert broken.facts["instruction"] == "go on"
-    for path in (kept.path, broken.file):
-        info = workspace.start(f"ros2 bag info {path}", domain)
+    recorder = workspace.run_node("recorder", domain, recordings=tmp_path)
+    recorder.wait_for(f"completed '{broken.path}'")
+    for bag in (kept, broken):
+        info = workspace.start(f"ros2 bag info {bag.path}", domain)
         assert info.wait() == 0, info.output
         assert "Topic: /joint_states | Type: sensor_msgs/msg/JointState" in info.output
 
