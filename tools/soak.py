@@ -28,7 +28,7 @@ STAGES = ("simulate", "ingest", "plan", "act", "command", "topics", "observation
 @dataclass
 class Config:
     minutes: float = 30.0
-    """Time at the control rate; starting and resetting come on top."""
+    """Time at the control rate; starting and resetting come on top. Each third should hold an episode."""
     policy: str = ""
     """Checkpoint; empty: the shipped one."""
     steps: int = 280
@@ -75,16 +75,19 @@ def nodes_below(pid: int) -> dict[int, str]:
 
 
 def growth(samples: Sequence[Sample]) -> list[str]:
-    """What grew from the second third of a process's time to the last; before, caches fill."""
+    """What grew from the second third of a process's time to the last; before, caches fill.
+
+    The peaks are compared: within an episode task_server gathers its frames.
+    """
     third = len(samples) // 3
     before, after = samples[third : 2 * third], samples[2 * third :]
     if not before:
         return []
     found = []
     for name, allowed in (("memory_mb", GROWTH_MB), ("threads", 0), ("files", 0)):
-        was, now = (statistics.median(getattr(sample, name) for sample in part) for part in (before, after))
+        was, now = (max(getattr(sample, name) for sample in part) for part in (before, after))
         if now - was > allowed:
-            found.append(f"{name} from {was:g} to {now:g}")
+            found.append(f"{name} from {was:.0f} to {now:.0f}")
     return found
 
 

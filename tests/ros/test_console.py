@@ -109,7 +109,8 @@ class Operator:
 def test_an_operator_runs_judges_stops_and_cancels_tasks_in_a_browser(workspace, random_checkpoint, browser):
     domain = next_domain()
     arguments = {"mode": "realtime", "serve": "true", "output": "none", "policy": random_checkpoint}
-    launch = workspace.simulate(domain, console="true", console_port=0, **arguments)
+    busy = {"max_state_age_s": 5.0, "max_command_age_s": 5.0}  # a reset needs a state that is not too old
+    launch = workspace.simulate(domain, console="true", console_port=0, **arguments, **busy)
     launch.wait_for("operator console: http://127.0.0.1:")
     url = re.search(r"operator console: (http://\S+)", launch.output)[1]
     page = Operator(browser, url)

@@ -9,6 +9,19 @@ from domains import next_domain
 has_sdk = find_spec("rerun") is not None
 
 
+def contents(path):
+    """How often each entity was logged, and the texts."""
+    from rerun.chunk import RrdReader
+
+    rows, texts = Counter(), []
+    for chunk in RrdReader(path).store().stream():
+        rows[chunk.entity_path] += chunk.num_rows
+        batch = chunk.to_record_batch()
+        if "TextLog:text" in batch.schema.names:
+            texts += [text for cell in batch.column("TextLog:text").to_pylist() for text in cell or []]
+    return rows, texts
+
+
 @pytest.mark.skipif(has_sdk, reason="rerun-sdk is installed")
 def test_without_the_sdk_the_launch_says_what_to_install(workspace):
     launch = workspace.simulate(rerun="true")
@@ -25,8 +38,6 @@ def test_without_a_folder_of_records_there_is_no_place_for_the_file(workspace):
 @pytest.mark.slow
 @pytest.mark.skipif(not has_sdk, reason="rerun-sdk is not installed")
 def test_a_file_has_what_the_stack_did(workspace, random_checkpoint, tmp_path):
-    from rerun.chunk import RrdReader
-
     domain = next_domain()
     launch = workspace.simulate(
         domain, mode="realtime", serve="true", rerun="true", output=tmp_path, policy=random_checkpoint
@@ -38,11 +49,7 @@ def test_a_file_has_what_the_stack_did(workspace, random_checkpoint, tmp_path):
     assert "Traceback" not in launch.output, launch.output
 
     (path,) = tmp_path.glob("*.rrd")
-    rows, texts = Counter(), []
-    for chunk in RrdReader(path).store().stream():
-        rows[chunk.entity_path] += chunk.num_rows
-        batch = chunk.to_record_batch().to_pydict()
-        texts += [text for cell in batch.get("TextLog:text", []) for text in cell]
+    rows, texts = contents(path)
     for entity in (
         *("/camera/agentview", "/camera/eye_in_hand", "/joints/panda_joint1", "/ee_pose/position_m"),
         *("/command/linear_m_s", "/skill/boundary_probability", "/skill/id", "/latency_ms/total", "/safety"),
