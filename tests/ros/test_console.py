@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from http.client import HTTPConnection
 
 import pytest
 from domains import next_domain
@@ -102,6 +103,43 @@ class Operator:
         """The segments of the timeline, by their colours."""
         paths = self.browser.find_elements(By.CSS_SELECTOR, ".nicegui-echart path[fill]")
         return {path.get_attribute("fill").upper() for path in paths}.intersection(COLOURS)
+
+
+def answer(url, path="/", data=None, **headers):
+    """Status, body and headers of an answer; redirections are not followed."""
+    host = url.removeprefix("http://")
+    connection = HTTPConnection(host, timeout=LIMIT_S)
+    connection.request("GET" if data is None else "POST", path, data, {"Origin": url, **headers})
+    response = connection.getresponse()
+    return response.status, response.read().decode(), response.headers
+
+
+def test_beyond_this_machine_it_asks_for_a_token_which_no_log_has(workspace, tmp_path):
+    path = tmp_path / "token"
+    console = workspace.run_node("console", console_host="0.0.0.0", console_port=0, console_token_file=path)
+    console.wait_for(f"its token is in {path}")
+    url = re.search(r"operator console: http://0.0.0.0(:\d+)", console.output)[1]
+    url, token = f"http://127.0.0.1{url}", path.read_text().strip()
+    status, page, _ = answer(url)
+    assert status == 200 and "Token of this console" in page
+    assert answer(url, "/camera/0")[0] == 401
+    assert answer(url, "/login", "token=wrong")[0] == 401
+    status, _, headers = answer(url, "/login", f"token={token}")
+    cookie = headers["Set-Cookie"].split(";")[0]
+    assert status == 303 and token not in str(headers)
+    status, page, _ = answer(url, Cookie=cookie)
+    assert status == 200 and "STOP" in page
+    assert answer(url, Cookie=cookie, Host="evil.example")[0] == 403
+    assert answer(url, "/login", f"token={token}", Origin="http://evil.example")[0] == 403
+    assert token not in console.output
+
+    second = workspace.run_node("console", console_port=url.rsplit(":", 1)[1])
+    assert second.wait() == 1
+    assert "error: cannot listen at console_host 127.0.0.1" in second.output
+    path.chmod(0o644)
+    third = workspace.run_node("console", console_port=0, console_token_file=path)
+    assert third.wait() == 1
+    assert f"error: others can read the token in '{path}': chmod 600 '{path}'" in third.output
 
 
 @pytest.mark.slow
