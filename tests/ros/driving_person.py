@@ -54,10 +54,15 @@ class Person(Node):
     def driven(self, source: str) -> bool:
         return self.state.source == source
 
+    def agreed(self, axis: str) -> bool:
+        last = [getattr(twist.twist.linear, axis) for twist in self.twists[-15:]]
+        return len(last) == 15 and len(set(last)) == 1
+
     def drive(self, source: str, axis: str) -> None:
-        """Drive until the arm has been proposed nothing else for twenty times."""
+        """Drive until nothing else has been proposed for some time, and then see twenty proposals."""
         self.until(lambda: self.driven(source), source)
-        self.until(lambda: len(self.twists) > 2, "the first proposals")
+        # The executor hears of it a moment later: what it had under way may still come.
+        self.until(lambda: self.agreed(axis), "the person's proposals alone")
         self.twists.clear()
         before = self.cycles
         self.until(lambda: len(self.twists) > 20, "proposals")

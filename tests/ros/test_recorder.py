@@ -11,10 +11,12 @@ import pytest
 from domains import next_domain
 from recordings import require_parity
 
+from hilam_core.policy import load_policy
 from hilam_core.runtime.bags import BagReader
 
 PATIENT = {"peer_timeout_s": 400.0}  # on a busy machine a stack takes minutes to start
 CLIENT = Path(__file__).with_name("recording_client.py")
+TAKING_OVER = Path(__file__).with_name("taking_over.py")
 PERSON = Path(__file__).with_name("driving_person.py")
 
 
@@ -93,6 +95,21 @@ def test_a_full_disk_is_said_in_words_and_the_recorder_goes_on(workspace, tmp_pa
     assert BagReader(file).counts["/agentview/image_raw"] > 5
     assert Path(words["again"]).is_dir()
     assert "Traceback" not in recorder.output and recorder.process.poll() is None, recorder.output
+
+
+def test_the_policy_proposes_nothing_while_a_person_drives_and_goes_on_afterwards(
+    workspace, random_checkpoint
+):
+    domain, length = next_domain(), load_policy(random_checkpoint).skill_dim
+    workspace.run_node("teleop", domain, use_sim_time="true")
+    workspace.run_node("action_executor", domain, use_sim_time="true", policy=random_checkpoint)
+    script = workspace.start(f"'{sys.executable}' '{TAKING_OVER}' {length}", domain)
+    assert script.wait(500) == 0, script.output
+    assert script.output.splitlines() == [
+        "the policy drives",
+        "the joystick drives: [0.15], 0 cycles of the policy",
+        "the policy drives again",
+    ]
 
 
 @pytest.mark.slow
