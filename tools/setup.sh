@@ -7,7 +7,7 @@ shopt -s inherit_errexit
 unset CDPATH
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
-SPACE_MB=3300  # of a new environment with PyTorch's CPU build; the CUDA build takes about 8000
+SPACE_MB=3550  # of a new environment with PyTorch's CPU build; the CUDA build takes about 8250
 UPDATE_MB=300
 TEMPORARY_MB=1000
 WORKSPACE_MB=20

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 
 from hilam_core.errors import DataError
 from hilam_sim.cluster import open_pool
 from hilam_sim.errors import SimError
 from hilam_sim.workers import WorkerError, WorkerPool
 
-ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
 HANDLERS = """
