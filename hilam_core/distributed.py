@@ -152,6 +152,18 @@ def total(sums: Mapping[str, float]) -> dict[str, float]:
     return dict(result)
 
 
+def shared_mean(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """total / count over all processes, which may have different counts. Its gradient is such that the mean
+    of the processes' gradients, which DDP takes, is that of a single process with the whole batch."""
+    if not dist.is_initialized():
+        return total / count
+    counts, sums = count.detach().clone(), total.detach().clone()
+    dist.all_reduce(counts)
+    dist.all_reduce(sums)
+    own = total * processes() / counts
+    return own + (sums / counts - own).detach()
+
+
 def average(scalars: Mapping[str, torch.Tensor | float]) -> dict[str, float]:
     """Means by name over all processes, which have the same names."""
     values = torch.tensor([float(value) for value in scalars.values()], dtype=torch.float64)
@@ -174,17 +186,15 @@ def own_device(name: str) -> torch.device:
     return device
 
 
-def share_of_batch(batch_size: int) -> int:
-    """Samples of a batch that this process draws.
+def share_of_batch(samples: int, name: str = "batch_size") -> int:
+    """Samples of a batch that this process draws, of the `samples` that the setting `name` says.
 
     Raises:
-        ConfigError: the batch cannot be divided.
+        ConfigError: they cannot be divided.
     """
-    if batch_size % processes():
-        raise ConfigError(
-            f"batch_size {batch_size} cannot be divided by {processes()} processes: choose a multiple"
-        )
-    return batch_size // processes()
+    if samples % processes():
+        raise ConfigError(f"{name} {samples} cannot be divided by {processes()} processes: choose a multiple")
+    return samples // processes()
 
 
 class SharedDraws:

@@ -9,6 +9,7 @@ from hilam_core.skills.evaluate import (
     segments_of,
 )
 from hilam_core.skills.extract import extract_skills
+from hilam_core.skills.joint import JointModel, evaluate_joint, joint_loss
 from hilam_core.skills.loss import LossConfig, ratio_loss, skill_loss
 from hilam_core.skills.model import Route, SkillConfig, SkillModel, load_skills
 from hilam_core.skills.routing import Change, ChangeRouter, CosineRouter, chunk, confidence, dechunk
@@ -17,6 +18,7 @@ __all__ = [
     "Change",
     "ChangeRouter",
     "CosineRouter",
+    "JointModel",
     "LossConfig",
     "Route",
     "SkillBatches",
@@ -26,8 +28,10 @@ __all__ = [
     "chunk",
     "confidence",
     "dechunk",
+    "evaluate_joint",
     "evaluate_skills",
     "extract_skills",
+    "joint_loss",
     "load_skills",
     "neighbour_report",
     "ratio_loss",

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hilam_core.device import to_device
+from hilam_core.distributed import total
 from hilam_core.skills.batches import SkillBatches
-from hilam_core.skills.model import Route, SkillModel, to_frame_rate
+from hilam_core.skills.model import SkillModel, to_frame_rate
 
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
 @torch.no_grad()
 def evaluate_skills(model: SkillModel, batches: SkillBatches, batch_size: int = 64) -> dict[str, float]:
-    """Held-out l1 of the next latent action over repeating the last one, and segment lengths in frames."""
+    """Held-out l1 of the next latent action over repeating the last one, and segment lengths in frames.
+    Under torchrun over the batches of all processes, which have clips of their own."""
     device = next(model.parameters()).device
-    errors, repeats, lengths = [], [], []
+    sums: dict[str, float] = defaultdict(float)
     for start in range(0, len(batches.z), batch_size):
         indices = range(start, min(start + batch_size, len(batches.z)))
         batch = to_device(batches.batch(list(indices), np.random.default_rng(0), 0), device)
         z, mask = batch["z"], batch["mask"]
         predicted, routes = model(z, mask, batch.get("language"))
-        errors.append((predicted[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]])
-        repeats.append((z[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]])
-        lengths.append([float(mask.sum() / s.b.sum()) for s in _masked(routes, mask)])
-    error, repeat = float(torch.cat(errors).mean()), float(torch.cat(repeats).mean())
+        errors = (predicted[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]]
+        repeats = (z[:, :-1] - z[:, 1:]).abs()[mask[:, 1:]]
+        sums["numbers"] += errors.numel()
+        sums["frames"] += int(mask.sum())
+        sums["errors"] += float(errors.double().sum())
+        sums["repeats"] += float(repeats.double().sum())
+        for s, skills in enumerate(to_frame_rate(routes), 1):
+            sums[f"segments{s}"] += int((skills.b & mask).sum())
+    everything = total(sums)
+    error, repeat = (everything[name] / everything["numbers"] for name in ("errors", "repeats"))
     metrics = {"latent_l1": error, "repeat_l1": repeat, "gain_over_repeat": 1 - error / max(repeat, 1e-9)}
-    for s, length in enumerate(np.mean(lengths, 0), 1):
-        metrics[f"segment_frames{s}"] = float(length)
+    for s in range(1, len(model.config.chunk_lengths) + 1):
+        metrics[f"segment_frames{s}"] = everything["frames"] / everything[f"segments{s}"]
     return metrics
-
-
-def _masked(routes: list[Route], mask: Tensor):
-    for skills in to_frame_rate(routes):
-        skills.b = skills.b & mask
-        yield skills
 
 
 def matches(predicted: Sequence[int], true: Sequence[int], tolerance: int) -> int:

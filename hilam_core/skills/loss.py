@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hilam_core.distributed import shared_mean
 from hilam_core.errors import ConfigError
 from hilam_core.lam.protocol import LatentActionModel
 from hilam_core.skills.model import SkillModel
@@ -16,7 +17,8 @@ class LossConfig:
     """Weights of the losses."""
 
     rec: float = 1.0
-    """lambda_rec, of the decoded future frame."""
+    """lambda_rec, of the decoded future frame; where the latent action model learns too, also of the frame
+    decoded from its own z^l."""
     ratio: float = 0.1
     """lambda_ratio, of the target chunk lengths. H-Net uses 0.03 beside its cross-entropy; the l1 here
     ends near 0.1, and this holds the lengths near their targets."""
@@ -37,18 +39,19 @@ def ratio_loss(p: Tensor, b: Tensor, mask: Tensor, target: float) -> Tensor:
     It is 1 at F = G = 1/N.
     """
     count = mask.sum()
-    fraction, mean = (b & mask).sum() / count, (p * mask).sum() / count
+    fraction, mean = shared_mean((b & mask).sum(), count), shared_mean((p * mask).sum(), count)
     return target / (target - 1) * ((target - 1) * fraction * mean + (1 - fraction) * (1 - mean))
 
 
 def skill_loss(
     model: SkillModel, lam: LatentActionModel | None, batch: dict[str, Tensor], config: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The three losses; `lam` is frozen, and needed where the batch holds frames for L_rec."""
+    """The three losses; `lam` is needed where the batch holds frames for L_rec, and as a rule frozen."""
     z, mask = batch["z"], batch["mask"]
     predicted, routes = model(z, mask, batch.get("language"))
     follows = mask[:, 1:, None]
-    latent = ((predicted[:, :-1] - z[:, 1:]).abs() * follows).sum() / (follows.sum() * z.shape[-1])
+    errors = (predicted[:, :-1] - z[:, 1:]).abs() * follows
+    latent = shared_mean(errors.sum(), follows.sum() * z.shape[-1])
     loss = latent
     if model.config.routing == "published":  # else the routers' moving thresholds hold the lengths
         lengths = zip(routes, model.config.chunk_lengths, strict=True)
@@ -61,5 +64,5 @@ def skill_loss(
         loss = loss + config.rec * rec
         scalars["rec"] = rec.detach()
     for s, route in enumerate(routes, 1):
-        scalars[f"tokens_per_chunk{s}"] = (route.mask.sum() / route.b.sum()).detach()
+        scalars[f"tokens_per_chunk{s}"] = shared_mean(route.mask.sum(), route.b.sum())
     return loss, scalars

@@ -319,7 +319,8 @@ class SkillModel(nn.Module):
         mask = (
             torch.ones(z_BTZ.shape[:2], dtype=torch.bool, device=z_BTZ.device) if mask_BT is None else mask_BT
         )
-        y, routes = self.net(self._read(z_BTZ, language_BL), mask, self._strength(z_BTZ))
+        # Without gradient: changes decide where to cut, which z^l must not learn to please.
+        y, routes = self.net(self._read(z_BTZ, language_BL), mask, self._strength(z_BTZ.detach()))
         return self.head(y), routes
 
     @property

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hilam_core.distributed import gather
+
 P_MIN = 1e-4
 THRESHOLD_MEMORY = 0.98  # of the moving threshold: about 50 batches, enough for a quantile that moves slowly
 
@@ -69,12 +71,14 @@ class ChangeRouter(nn.Module):
     def observe(self, strength_BT2: Tensor, mask_BT: Tensor) -> None:
         """Move tau towards the prominence that one token in `length` of this batch exceeds."""
         prominence, peak = strength_BT2.float().unbind(-1)
-        peaks = prominence[mask_BT & (prominence > 0) & (peak >= 0.5)]
+        own = prominence[mask_BT & (prominence > 0) & (peak >= 0.5)]
+        parts = gather((own.cpu(), int(mask_BT.sum()), len(mask_BT)))
+        peaks = torch.cat([part for part, _, _ in parts])
         if not len(peaks):
             return
         # The first token of every sequence is a boundary anyway.
-        wanted = round(int(mask_BT.sum()) / self.length) - len(mask_BT)
-        quantile = peaks.sort(descending=True).values[min(max(wanted, 1), len(peaks)) - 1]
+        wanted = round(sum(n for _, n, _ in parts) / self.length) - sum(rows for _, _, rows in parts)
+        quantile = peaks.sort(descending=True).values[min(max(wanted, 1), len(peaks)) - 1].to(own.device)
         moved = self.threshold.lerp(quantile, 1 - THRESHOLD_MEMORY)
         self.threshold.copy_(torch.where(self.threshold == 0, quantile, moved))
 
@@ -143,11 +147,23 @@ def dechunk(zhat_BJD: Tensor, p_BT: Tensor, b_BT: Tensor) -> Tensor:
     """
     order, _ = _boundary_order(b_BT)
     P_BJ = p_BT.gather(1, order).clamp(P_MIN, 1 - P_MIN)
-    value, values = torch.zeros_like(zhat_BJD[:, 0]), []
-    for j in range(zhat_BJD.shape[1]):
-        value = P_BJ[:, j, None] * zhat_BJD[:, j] + (1 - P_BJ[:, j, None]) * value
-        values.append(value)
-    return spread(torch.stack(values, 1), b_BT)
+    return spread(moving_average(zhat_BJD, P_BJ), b_BT)
+
+
+def moving_average(values_BJD: Tensor, P_BJ: Tensor) -> Tensor:
+    """zbar_j = P_j v_j + (1 - P_j) zbar_{j-1} [B, J, D], as a parallel scan: in log2(J) passes, each of which
+    doubles how far back the sums reach (Hillis and Steele 1986).
+
+    The factors are products of 1 - P alone, never divided by: where they vanish nothing overflows.
+    """
+    mean, keep = P_BJ[..., None] * values_BJD, (1 - P_BJ)[..., None]
+    reach = 1
+    while reach < mean.shape[1]:
+        earlier = keep[:, reach:] * mean[:, :-reach]
+        mean = torch.cat([mean[:, :reach], mean[:, reach:] + earlier], 1)
+        keep = torch.cat([keep[:, :reach], keep[:, reach:] * keep[:, :-reach]], 1)
+        reach *= 2
+    return mean
 
 
 def spread(values_BJD: Tensor, b_BT: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 from torch import nn
 
-from hilam_core.cards import make_card
+from hilam_core.cards import config_dict, make_card
 from hilam_core.checkpoint import save_checkpoint
 from hilam_core.data import Clip, split_held_out
 from hilam_core.distributed import data_parallel, is_main_process
 from hilam_core.files import sole_writer
-from hilam_core.training.loop import TrainConfig, train
+from hilam_core.training.loop import TrainConfig, TrainResult, train
 
 AnyClip = TypeVar("AnyClip", bound=Clip)
 
@@ -68,11 +68,26 @@ def run_stage(
     lr_scales: Mapping[str, float] | None = None,
     **more: Any,
 ) -> None:
-    """Train `model` (see `train`), write `program.out` as a checkpoint of `kind` and print what came out.
+    """`train_stage`, and `program.out` as a checkpoint of `kind`; more: as `write_stage`."""
+    result = train_stage(model, program, sample_batch, loss_fn, evaluate, data, parents, identity, lr_scales)
+    write_stage(program.out, kind, model, program, result, data, parents, **more)
+
+
+def train_stage(
+    model: nn.Module,
+    program: StageConfig,
+    sample_batch: Callable,
+    loss_fn: Callable,
+    evaluate: Callable[[Any], dict[str, float]] | None,
+    data: Mapping[str, Any],
+    parents: Mapping[str, str],
+    identity: Mapping[str, Any] | None = None,
+    lr_scales: Mapping[str, float] | None = None,
+) -> TrainResult:
+    """Train `model` (see `train`) in `program.out` and print what came out.
 
     model: has its configuration as `config`; data: of `describe_data`; parents: role -> checkpoint hash;
-    identity: what else makes this another run than one left in the folder; lr_scales: as `train`; more: goes
-    into the card. Only the main process writes.
+    identity: what else makes this another run than one left in the folder; lr_scales: as `train`.
     """
     result = train(
         program.train,
@@ -84,6 +99,27 @@ def run_stage(
         {"model": model.config, "data": data["hash"], "parents": parents, **(identity or {})},
         lr_scales,
     )
+    for name, value in result.metrics.items():
+        print(f"{name:36s} {value:8.4f}")
+    return result
+
+
+def write_stage(
+    folder: Path,
+    kind: str,
+    model: nn.Module,
+    program: StageConfig,
+    result: TrainResult,
+    data: Mapping[str, Any],
+    parents: Mapping[str, str],
+    found: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> None:
+    """Write a trained model as a checkpoint of `kind`.
+
+    found: settings that the program found in its input, for the card's `program`; more: goes into the card.
+    Only the main process writes.
+    """
     if not is_main_process():
         return
     if len(result.schedules) > 1:
@@ -91,16 +127,11 @@ def run_stage(
     card = make_card(
         kind,
         model.config,
-        program,
+        {**config_dict(program), **(found or {})},
         data,
         parents,
         program.train.seed,
-        steps=result.steps,
-        minutes=round(result.minutes, 2),
-        metrics=result.metrics,
-        **more,
+        **{"steps": result.steps, "minutes": round(result.minutes, 2), "metrics": result.metrics, **more},
     )
-    for name, value in result.metrics.items():
-        print(f"{name:36s} {value:8.4f}")
-    save_checkpoint(program.out, model.state_dict(), card)
-    print(f"{program.out}: {result.steps} steps in {result.minutes:.1f} minutes")
+    save_checkpoint(folder, model.state_dict(), card)
+    print(f"{folder}: {result.steps} steps in {result.minutes:.1f} minutes")

@@ -24,6 +24,7 @@ from hilam_core.skills import (
 from hilam_core.skills.evaluate import matches, nearest_segments, phase_boundaries
 from hilam_core.skills.figures import draw_strip
 from hilam_core.skills.model import Route, State, WindowAttention, to_frame_rate
+from hilam_core.skills.routing import P_MIN, moving_average
 
 PUBLISHED = {"routing": "published", "chunk_lengths": (5.0, 3.0)}
 
@@ -132,6 +133,46 @@ def test_dechunk_matches_a_plain_loop():
                 P = p[i, t].clamp(1e-4, 1 - 1e-4)
                 value, j = P * zhat[i, j] + (1 - P) * value, j + 1
             torch.testing.assert_close(out[i, t], value)
+
+
+def one_after_the_other(values: torch.Tensor, P: torch.Tensor) -> torch.Tensor:
+    """The moving average as its equation says, in a loop."""
+    value, found = torch.zeros_like(values[:, 0]), []
+    for j in range(values.shape[1]):
+        value = P[:, j, None] * values[:, j] + (1 - P[:, j, None]) * value
+        found.append(value)
+    return torch.stack(found, 1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 37, 2000])
+def test_the_parallel_scan_and_its_gradients_are_those_of_the_loop(count):
+    """P of every size, and long at its two clamps, where products of 1 - P vanish or hardly do."""
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(4, count, 3, generator=rng, requires_grad=True)
+    P = torch.rand(4, count, generator=rng).clamp(P_MIN, 1 - P_MIN)
+    P[1], P[2], P[3, count // 2 :] = P_MIN, 1 - P_MIN, P_MIN
+    P.requires_grad_()
+    weights = torch.randn(4, count, 3, generator=rng)
+    found = []
+    for average in (moving_average, one_after_the_other):
+        means = average(values, P)
+        found.append([means, *torch.autograd.grad((means * weights).sum(), (values, P))])
+    for scanned, looped in zip(*found, strict=True):
+        torch.testing.assert_close(scanned, looped, atol=1e-6 * float(looped.detach().abs().max()), rtol=1e-4)
+
+
+def test_padding_reaches_neither_chunks_nor_gradients():
+    """Sequences of 2,000 and 3 tokens in one batch: the short one is as alone."""
+    p = torch.rand(2, 2000, generator=torch.Generator().manual_seed(0))
+    p[:, 0], p[1, 3:] = 1.0, 0.0
+    zhat = torch.randn(2, int((p >= 0.5).sum(1).max()), 4)
+    whole, alone = zhat.clone().requires_grad_(), zhat[1:, :3].clone().requires_grad_()
+    together, single = dechunk(whole, p, p >= 0.5)[1:, :3], dechunk(alone, p[1:, :3], p[1:, :3] >= 0.5)
+    torch.testing.assert_close(together, single)
+    together.sum().backward()
+    single.sum().backward()
+    torch.testing.assert_close(whole.grad[1:, :3], alone.grad)
+    assert not whole.grad[0].any() and not whole.grad[1, 3:].any()
 
 
 def test_confidence_is_one_forward_and_passes_the_gradient():

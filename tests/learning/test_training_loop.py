@@ -13,13 +13,22 @@ import torch
 from hilam_core import distributed
 from hilam_core.cards import config_from, make_card
 from hilam_core.checkpoint import load_checkpoint, restore, save_checkpoint
+from hilam_core.data import Clip
 from hilam_core.distributed import SharedDraws
 from hilam_core.errors import CheckpointError, ConfigError, FileError
+from hilam_core.lam import CompactConfig, CompactLAM
 from hilam_core.observation import ObservationError
 from hilam_core.policy import LanguageError
 from hilam_core.program import run_program
 from hilam_core.runs import read_log
-from hilam_core.skills import SkillConfig, SkillModel
+from hilam_core.skills import (
+    LossConfig,
+    SkillBatches,
+    SkillConfig,
+    SkillModel,
+    evaluate_skills,
+    skill_loss,
+)
 from hilam_core.training import TrainConfig, train
 from hilam_core.training.loop import lr_factor
 
@@ -213,6 +222,44 @@ def run_plain(folder, sampler=sample, model=None, steps=12):
     return train(config, model or plain_model(), sampler, loss_fn, folder)
 
 
+def run_skills(folder, routing):
+    """A skill model with L_rec, judged on three more clips: nothing random but the batches."""
+    rng = np.random.default_rng(0)
+    clips = []
+    for i in range(11):
+        frames = rng.integers(0, 255, (30 + 3 * i, 32, 32, 3), np.uint8)
+        clips.append(Clip(key=f"a/demo_{i}", frames={"agentview": frames}))
+    latents = {clip.key: {"z": sample(rng, len(clip))["x"], "valid": len(clip) - 4} for clip in clips}
+    torch.manual_seed(0)
+    shape = {"image_size": 32, "target_size": 16, "latent_dim": 3, "encoder_stem": 8, "encoder_channels": 16}
+    lam = CompactLAM(CompactConfig(width=16, **shape)).eval().requires_grad_(False)
+    chunks = (5.0, 3.0)
+    model = SkillModel(
+        SkillConfig(3, 8, routing=routing, chunk_lengths=chunks, gap=4, min_distance=1, residual_dropout=0)
+    )
+    train(
+        TrainConfig(steps=5, batch_size=8, warmup_steps=0, device="cpu", log_every=1, eval_every=2),
+        model,
+        lambda rng, n: SkillBatches(clips[:8], latents, "agentview", 4).sample(rng, n, n * 2),
+        lambda m, batch: skill_loss(m, lam, batch, LossConfig()),
+        folder,
+        lambda m: evaluate_skills(
+            m, SkillBatches(distributed.mine(clips[8:]), latents, "agentview", 4), batch_size=2
+        ),
+    )
+
+
+def logged(folder):
+    """Everything in the log but times, by step and name."""
+    rows = [row for row in read_log(folder / "log.jsonl") if row["step"]]
+    return {
+        (row["step"], name): value
+        for row in rows
+        for name, value in row.items()
+        if "/" in name and name != "train/waited_s"
+    }
+
+
 def losses(folder):
     return {row["step"]: row["train/loss"] for row in read_log(folder / "log.jsonl")}
 
@@ -250,18 +297,27 @@ def test_two_processes_are_one_with_twice_the_batch_and_a_killed_one_ends_the_jo
         class Config:
             out: Annotated[Path, tyro.conf.Positional]
         def main(config):
-            t.run_plain(config.out, sampler)
+            with t.distributed.process_group():
+                for routing in ("change", "published"):
+                    t.run_skills(config.out.with_name(routing), routing)
+                t.run_plain(config.out, sampler)
         t.run_program(main, Config)
         """
     code, said = start(tmp_path, text, *TORCHRUN)
     print(said)
     assert code != 0 and "training on cpu on each of 2 processes" in said
-    assert said.count("training on cpu") == 1, "only one of them speaks"
+    assert said.count("training on cpu") == 3, "only one of them speaks, in each of the three runs"
     assert "SIGKILL" in said and ("lost another one, which was killed" in said or "interrupted" in said)
     run_plain(tmp_path / "whole")
     whole, cut = losses(tmp_path / "whole"), losses(tmp_path / "run")
     assert list(cut) == list(range(1, 8))
     assert cut == pytest.approx({step: whole[step] for step in cut}, rel=1e-4)
+    for routing in ("change", "published"):
+        run_skills(tmp_path / "alone" / routing, routing)
+        one, two = logged(tmp_path / "alone" / routing), logged(tmp_path / routing)
+        assert (
+            two == pytest.approx(one, rel=1e-3) and {(5, "train/rec"), (4, "held_out/latent_l1")} < one.keys()
+        )
     run_plain(tmp_path / "run")  # on one process now
     assert losses(tmp_path / "run") == pytest.approx(whole, rel=1e-4)
 
