@@ -12,7 +12,7 @@ from hilam_core.cards import load_card
 from hilam_core.checkpoint import load_checkpoint
 from hilam_core.data import LatentStore, Lineage, SkillStore, read_clips
 from hilam_core.device import to_device
-from hilam_core.lam import CompactConfig, CompactLAM, extract_latents
+from hilam_core.lam import CompactConfig, CompactLAM, extract_views
 from hilam_core.runs import read_log
 from hilam_core.skills import (
     JointModel,
@@ -68,7 +68,7 @@ def test_the_next_stages_take_both_checkpoints_and_refuse_the_old_latents(chain)
     old = load_card(chain / "runs/lam")
     assert lam["parents"] == {"start": old["weights_sha256"]}
     assert skills["parents"] == {"lam": lam["weights_sha256"]}
-    lineage = Lineage(str(chain / "runs/joint/lam"), lam["weights_sha256"], "agentview", 4)
+    lineage = Lineage(str(chain / "runs/joint/lam"), lam["weights_sha256"], ("agentview",), 4)
     assert Lineage.of_card(skills, "runs/joint") == lineage
     assert lam["config"] == old["config"] and set(lam["metrics"]).isdisjoint(skills["metrics"])
     result = program("extract_skills", "--skills", "runs/joint", "--out", "new.h5", cwd=chain)
@@ -133,19 +133,19 @@ def test_settings_that_contradict_joint_training_are_refused(chain, arguments, m
 
 
 def test_latents_of_a_step_are_those_of_the_model_and_carry_the_gradient_of_both_losses(tmp_path):
-    """Clips of different lengths; the losses reach IDM and FDM also where nothing of z^l changes."""
-    clips = read_clips([write_demonstrations(tmp_path / "a_demo.hdf5", 3)], ("agentview",))
+    """Clips of different lengths, two cameras; the losses reach IDM and FDM also where nothing changes."""
+    cameras = ("agentview", "eye_in_hand")
+    clips = read_clips([write_demonstrations(tmp_path / "a_demo.hdf5", 3)], cameras)
     torch.manual_seed(0)
     shape = CompactConfig(
         image_size=32, target_size=16, latent_dim=8, width=16, encoder_stem=8, encoder_channels=16
     )
     lam = CompactLAM(shape).eval()
-    stored = {
-        c.key: {"z": extract_latents(lam, c.frames["agentview"], 4), "valid": len(c) - 4} for c in clips
-    }
-    batches = SkillBatches(clips, stored, "agentview", 4, all_frames=True)
+    z = {clip.key: extract_views(lam, clip, cameras, 4) for clip in clips}
+    stored = {key: {"z": z[key], "valid": len(z[key]) - 4} for key in z}
+    batches = SkillBatches(clips, stored, cameras, 4, all_frames=True)
     batch = to_device(batches.sample(np.random.default_rng(0), 3, 6), torch.device("cpu"))
-    model = JointModel(SkillModel(SkillConfig(latent_dim=8, width=16, gap=4)), lam, gap=4)
+    model = JointModel(SkillModel(SkillConfig(latent_dim=16, width=16, gap=4)), lam, gap=4)
     torch.testing.assert_close(model.latents(batch), batch["z"], atol=1e-5, rtol=0)
     still = {**batch, "frames": batch["frames"][:1].expand_as(batch["frames"])}
     for given in (batch, still):
@@ -156,7 +156,6 @@ def test_latents_of_a_step_are_those_of_the_model_and_carry_the_gradient_of_both
             gradients = [p.grad for p in module.parameters() if p.grad is not None]
             assert all(g.isfinite().all() for g in gradients) and any(g.any() for g in gradients)
     model.zero_grad()
-    skill_loss(model.skills, lam, {**batch, "z": model.latents(batch)}, LossConfig(rec_frames=0))[
-        0
-    ].backward()
+    read = {"mask": batch["mask"], "z": model.latents(batch)}
+    skill_loss(model.skills, None, read, LossConfig())[0].backward()
     assert lam.idm.head.weight.grad.any(), "not by its own decoding loss alone"

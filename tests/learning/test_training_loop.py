@@ -240,11 +240,11 @@ def run_skills(folder, routing):
     train(
         TrainConfig(steps=5, batch_size=8, warmup_steps=0, device="cpu", log_every=1, eval_every=2),
         model,
-        lambda rng, n: SkillBatches(clips[:8], latents, "agentview", 4).sample(rng, n, n * 2),
+        lambda rng, n: SkillBatches(clips[:8], latents, ("agentview",), 4).sample(rng, n, n * 2),
         lambda m, batch: skill_loss(m, lam, batch, LossConfig()),
         folder,
         lambda m: evaluate_skills(
-            m, SkillBatches(distributed.mine(clips[8:]), latents, "agentview", 4), batch_size=2
+            m, SkillBatches(distributed.mine(clips[8:]), latents, ("agentview",), 4), batch_size=2
         ),
     )
 
