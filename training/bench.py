@@ -138,6 +138,7 @@ class _Attention(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width), nn.Dropout(0.1)
         )
         self.dropout = nn.Dropout(0.1)
+        self.register_buffer("future", torch.ones(16, 16).triu(1).bool())
 
     def forward(self, x: Tensor) -> Tensor:
         size, tokens, width = x.shape
@@ -146,7 +147,7 @@ class _Attention(nn.Module):
             for part in self.qkv(self.norms[0](x)).split(width, 2)
         )
         weights = (q @ k.transpose(-2, -1)) / math.sqrt(k.shape[-1])
-        weights = weights.masked_fill(torch.ones(tokens, tokens).tril() == 0, -torch.inf)
+        weights = weights.masked_fill(self.future[:tokens, :tokens], -torch.inf)
         weights = self.dropout(F.softmax(weights, -1))
         x = x + self.dropout(self.project((weights @ v).transpose(1, 2).reshape(size, tokens, width)))
         return x + self.mlp(self.norms[1](x))
@@ -248,9 +249,8 @@ def as_float(frame: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(Image.fromarray(frame))).permute(2, 0, 1).float() / 255
 
 
-def hdf5_batch(file: h5py.File, rng: np.random.Generator, size: int) -> list[Tensor]:
-    """A batch read sample by sample from an open file."""
-    demos = list(file["data"].values())
+def hdf5_batch(demos: list[h5py.Group], rng: np.random.Generator, size: int) -> list[Tensor]:
+    """A batch read sample by sample from the demonstrations of an open file."""
     images: list[list[Tensor]] = [[], []]
     for _ in range(size):
         demo = demos[rng.integers(len(demos))]
@@ -335,9 +335,10 @@ def loader_contests(config: Config, folder: Path) -> list[tuple[str, str, dict[s
     labels = ActionLabels(PolicyFrames(episodes, Policy(PolicyConfig.flat()).spec), 10, 1, None)
     rng, size = np.random.default_rng(0), config.batch
     with h5py.File(path, "r") as file:
+        demos = list(file["data"].values())
         times = race(
             {
-                "HDF5": lambda: hdf5_batch(file, rng, size),
+                "HDF5": lambda: hdf5_batch(demos, rng, size),
                 "pickles": lambda: pickled_batch(in_memory, rng, size),
                 "ours": lambda: our_batch(labels, rng, size),
             },
