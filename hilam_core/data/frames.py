@@ -187,6 +187,7 @@ def store_piece(source: Source, name: str, number: int, block: np.ndarray, evict
 # exceed the bound by 2% each at most. By cache and its bound.
 _before_count: dict[tuple[Path, int], int] = {}
 _COUNTS = 50
+_DRAFT_S = 3600.0  # an older draft is one that a killed process left
 _found_full: set[tuple[Path, int]] = set()
 _lock = threading.Lock()
 
@@ -219,11 +220,13 @@ def _make_room(cache: Path, size: int, limit: int, evict: bool) -> bool:
 
 
 def _pieces(cache: Path) -> Iterable[tuple[int, int, Path]]:
-    """(time of the last reading, bytes, path) of every piece in a cache."""
+    """(time of the last reading, bytes, path) of every piece in a cache but those that are being written."""
     for path in cache.rglob("*.npy"):
         try:
             stat = path.stat()
         except FileNotFoundError:
+            continue
+        if path.name.startswith(".") and time.time() - stat.st_mtime < _DRAFT_S:
             continue
         yield stat.st_mtime_ns, stat.st_size, path
 

@@ -110,7 +110,13 @@ def test_a_study_runs_to_its_report(tmp_path, monkeypatch, capsys):
         assert one["checkpoint_hash"] == result["checkpoint_hash"] and one["command"] == result["command"]
         steps = result["episodes"][0]["steps"]
         assert one["episodes"] == [
-            {"task": one["episodes"][0]["task"], "index": 0, "success": False, "steps": steps}
+            {
+                "task": one["episodes"][0]["task"],
+                "index": 0,
+                "success": False,
+                "steps": steps,
+                "progress": 0.0,
+            }
         ]
     text = (docs / "benchmarks.md").read_text()
     assert "flat 40%" in text and "old" not in text and text.endswith("<!-- end -->\nafter\n")

@@ -24,9 +24,11 @@ def test_success_and_steps_are_the_same_through_the_nodes_and_in_one_process(wor
     assert code == 0, said
     code, said, nodes = evaluate(workspace, tmp_path / "nodes.json", "--ros")
     assert code == 0, said
+    for episode in alone["episodes"]:
+        del episode["progress"]  # conditions of the goal are known within the process alone
     assert nodes["episodes"] == alone["episodes"]
     assert any(episode["success"] for episode in nodes["episodes"])  # steps to success tell policies apart
-    assert nodes["overall"] == alone["overall"]
+    assert nodes["overall"] == {**alone["overall"], "progress": None}
     code, said, _ = evaluate(workspace, tmp_path / "nodes.json", "--ros")
     assert code == 0 and ": 0 episodes in" in said, said  # all are there
 

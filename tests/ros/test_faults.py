@@ -1,6 +1,7 @@
 """What goes wrong around a moving arm: named, refused, and never the end of the stack."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -131,7 +132,8 @@ def test_a_second_launch_in_the_domain_is_refused_and_the_first_goes_on(
     # The policy knows nothing; 1000 steps take 50 s, and minutes on a busy machine.
     assert first.wait(800) == 1, first.output
     assert "after 1000 steps" in first.output
-    assert "refused" not in first.output
+    # Nothing of the other stack's; an observation may be too old while both start on a busy machine.
+    assert not re.findall(r"refused: (?!observation \d+: observation \d+ is .* old)", first.output)
 
 
 @pytest.mark.slow

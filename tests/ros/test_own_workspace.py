@@ -12,7 +12,12 @@ from ros_workspace import PACKAGES, REPO, Workspace
 # As docs/deployment.md gives it: colcon does not look for packages inside the package `hilam`.
 BASE_PATHS = "--base-paths src src/hilam/ros2_ws/src"
 NOT_OURS = shutil.ignore_patterns(".*", "build", "install", "log", "runs", "data", "tests", "images")
-PROJECT = {"hilam_core": "hilam", "hilam_sim": "hilam", "numpy": "python3-numpy", "yaml": "python3-yaml"}
+# Of pip: torch, and the extras `console` and `rerun`.
+OF_PIP = {"torch", "nicegui", "fastapi", "uvicorn", "rerun"}
+PROJECT = {
+    **{"hilam_core": "hilam", "hilam_sim": "hilam"},
+    **{"numpy": "python3-numpy", "yaml": "python3-yaml", "cv2": "python3-opencv"},
+}
 
 
 @pytest.mark.slow
@@ -42,6 +47,6 @@ def test_package_manifest_names_every_package_that_is_imported():
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for module in {name.split(".")[0] for name in modules} - {"torch", "hilam_ros"}:
+            for module in {name.split(".")[0] for name in modules} - OF_PIP - {"hilam_ros"}:
                 if module not in sys.stdlib_module_names:
                     assert PROJECT.get(module, module) in named, f"{path.name} imports {module}"
