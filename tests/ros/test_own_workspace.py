@@ -15,8 +15,11 @@ NOT_OURS = shutil.ignore_patterns(".*", "build", "install", "log", "runs", "data
 # Of pip: torch, and the extras `console` and `rerun`.
 OF_PIP = {"torch", "nicegui", "fastapi", "uvicorn", "rerun"}
 PROJECT = {
-    **{"hilam_core": "hilam", "hilam_sim": "hilam"},
-    **{"numpy": "python3-numpy", "yaml": "python3-yaml", "cv2": "python3-opencv"},
+    "hilam_core": "hilam",
+    "hilam_sim": "hilam",
+    "numpy": "python3-numpy",
+    "yaml": "python3-yaml",
+    "cv2": "python3-opencv",
 }
 
 
