@@ -88,6 +88,8 @@ class Frames:
     def __init__(self, source: Source, name: str, shape: Sequence[int], decode: Decode):
         self.source, self.name, self.decode = source, name, decode
         self.shape = (int(shape[0]), int(shape[1]), int(shape[2]), 3)
+        self.piece_frames = pieces_of(self.shape)
+        self._paths: dict[int, Path] = {}  # of pieces: names are made once, frames are read millions of times
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -121,16 +123,11 @@ class Frames:
             at += len(offsets)
         return out
 
-    @property
-    def piece_frames(self) -> int:
-        """Frames of a piece."""
-        return pieces_of(self.shape)
-
     def _copy(self, number: int, offsets: list[int], out: np.ndarray) -> None:
         """Frames of a piece, from the cache where it is there and whole."""
         start = number * self.piece_frames
-        count, bytes_ = min(self.piece_frames, len(self) - start), out[0].nbytes
-        path = self.source.piece(self.name, number)
+        count, bytes_ = min(self.piece_frames, len(self) - start), out.nbytes // len(out)
+        path = self._path(number)
         try:
             with open(path, "rb", buffering=0) as file:
                 stat = os.fstat(file.fileno())
@@ -147,6 +144,11 @@ class Frames:
             block = self._decoded(start, start + count)
             store_piece(self.source, self.name, number, block)
             out[:] = block[offsets]
+
+    def _path(self, number: int) -> Path:
+        if number not in self._paths:
+            self._paths[number] = self.source.piece(self.name, number)
+        return self._paths[number]
 
     def _decoded(self, start: int, stop: int) -> np.ndarray:
         """Frames from the file itself; DataError where it does not hold what it held."""
