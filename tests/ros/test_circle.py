@@ -87,13 +87,13 @@ def test_what_the_expert_demonstrates_is_recorded_imported_learned_and_run_over_
     done = program("import_bags", "--bags", tmp_path / "bags", "--out", tmp_path / "data", cwd=tmp_path)
     assert done.code == 0, done.errors
     episodes = read_demonstrations([tmp_path / "data"])
-    assert [len(episode) for episode in episodes] == [row["steps"] for row in rows]
+    assert all(row["steps"] // 2 < len(e) <= row["steps"] for e, row in zip(episodes, rows, strict=True))
     for episode, folder in zip(episodes, bags, strict=True):
         bag = BagReader(folder)
         _, found = require_parity(bag)
         np.testing.assert_array_equal(episode.proprio, [step_proprio(step) for step in found.steps])
         applied = [message.action for _, _, message in bag.messages({"/simulation_step"})]
-        np.testing.assert_allclose(episode.actions, applied, atol=1e-6)
+        np.testing.assert_allclose(episode.actions, applied[-len(episode) :], atol=1e-6)
         assert episode.phases[0] == "reach" and {"grasp", "lift", "carry"} <= set(episode.phases)
 
     policy = learn(tmp_path)

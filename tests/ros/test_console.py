@@ -147,7 +147,6 @@ def test_beyond_this_machine_it_asks_for_a_token_which_no_log_has(workspace, tmp
 def test_an_operator_runs_judges_stops_and_cancels_tasks_in_a_browser(workspace, random_checkpoint, browser):
     domain = next_domain()
     arguments = {"mode": "realtime", "serve": "true", "output": "none", "policy": random_checkpoint}
-    arguments["max_steps"] = 20_000  # the operator ends every episode
     busy = {"max_state_age_s": 5.0, "max_command_age_s": 5.0}  # a reset needs a state that is not too old
     launch = workspace.simulate(domain, console="true", console_port=0, **arguments, **busy)
     launch.wait_for("operator console: http://127.0.0.1:")
@@ -162,9 +161,9 @@ def test_an_operator_runs_judges_stops_and_cancels_tasks_in_a_browser(workspace,
     page.choose("Scene", MILK)
     page.click("Start")
     page.reads(rf"Episode 1, step \d+: {MILK}")
-    page.until(page.timeline, "coloured timeline")
-    page.click("Failed")
+    page.click("Failed")  # within the 14 s of an episode
     page.reads(r"episode 1: failed: the operator says so, after \d+ steps")
+    page.until(page.timeline, "coloured timeline")
 
     shell = "ros2 topic pub -r 2 /diagnostics diagnostic_msgs/msg/DiagnosticArray"
     status = f'{{status: [{{name: driver, level: 2, message: "{EVIL}"}}]}}'

@@ -24,7 +24,7 @@ from hilam_core.runtime.recorder import FAILED, RECORDING, Recorder, complete_re
 from hilam_ros.definitions import definition, message_class
 from hilam_ros.node import LATCHED, StackNode, command_scale, ingest_settings, run_node
 
-LOOK_S = 0.5  # how often topics are looked for that nobody has published yet
+LOOK_S = 0.1  # how often topics are looked for that nobody has published yet
 FLUSH_S = 1.0  # what a killed recorder loses at most
 LAST_MESSAGES_S = 0.5  # for what was under way when an episode ended
 # Images of two cameras for a second at 60 Hz, should the disk keep the recorder waiting.
