@@ -62,6 +62,13 @@ class Clip:
             return self.picture_hashes[camera]
         return picture_hash(np.asarray(self.frames[camera]))
 
+    def require_cameras(self, cameras: Iterable[str]) -> None:
+        """DataError where the clip lacks one of these cameras."""
+        if lacking := [camera for camera in cameras if camera not in self.frames]:
+            raise DataError(
+                f"{self.key} has no camera {lacking[0]!r}, only {', '.join(self.frames)}: see --cameras"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Episode(Clip):

@@ -54,7 +54,6 @@ def extract_views(
     Raises:
         DataError: the clip lacks a camera, or is too short.
     """
-    if lacking := [camera for camera in cameras if camera not in clip.frames]:
-        raise DataError(f"{clip.key} has no camera {lacking[0]!r}, only {', '.join(clip.frames)}")
+    clip.require_cameras(cameras)
     views = [extract_latents(model, clip.frames[camera], gap, precision=precision) for camera in cameras]
     return np.concatenate(views, 1)

@@ -43,10 +43,7 @@ class PolicyFrames:
         if not episodes:
             raise DataError("no demonstrations to train a policy on")
         for clip in episodes:
-            if lacking := [camera for camera in spec.cameras if camera not in clip.frames]:
-                raise DataError(
-                    f"{clip.key} has no camera {lacking[0]!r}, only {', '.join(clip.frames)}: see --cameras"
-                )
+            clip.require_cameras(spec.cameras)
             if language and not clip.instruction.strip():
                 raise DataError(
                     f"{clip.key} has no instruction: give it a caption in captions.jsonl beside it, "
